@@ -1,0 +1,1 @@
+//! Builds the settings of each room from config, pipelines and rules; compiled, immutable, hashed. Pure.

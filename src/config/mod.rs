@@ -1,0 +1,1 @@
+//! Text → Config that cannot be invalid; every fault at once. Pure.

@@ -1,0 +1,8 @@
+//! Records → events: one file per format, repair, unwrapping of shipper envelopes, ECS names. Pure.
+//!
+//! Decoding never fails and never drops: any bytes give exactly one event per item (law 5), and what was not understood
+//! is a flaw. Deliberately without knowledge of rules, networks and time other than what the text claims.
+
+mod settings;
+
+pub use settings::{DecoderSettings, JsonSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp, Target, Unit};

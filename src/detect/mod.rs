@@ -1,0 +1,12 @@
+//! Events → signals (Sigma rules in one matcher), signals → findings (windows). Pure.
+//!
+//! Deliberately without opinion on what to do about a finding.
+
+mod condition;
+mod rule;
+
+pub use condition::{Detection, Node, Part, Pattern, Predicate, Test};
+pub use rule::{
+    Body, Comparison, Correlation, CorrelationKind, Example, Examples, Extension, LogSource, Measure, ResponsePlan,
+    Rule, Step,
+};

@@ -1,0 +1,49 @@
+//! Where things are in the journal. Pure.
+
+use serde::{Deserialize, Serialize};
+
+/// One partition of one topic: what a stage reads in order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Input {
+    pub topic: String,
+    pub partition: u32,
+}
+
+/// The place of one item: topic, partition, offset and, where a record holds several items, which of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    pub topic: String,
+    pub partition: u32,
+    pub offset: u64,
+    /// The item within the record, from 0; absent where the record held one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+}
+
+/// The place of an item inside an input that is known from context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub offset: u64,
+    pub item: Option<u32>,
+}
+
+/// A run of offsets of one input: `from` inclusive, `to` exclusive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Span {
+    pub topic: String,
+    pub partition: u32,
+    pub from: u64,
+    pub to: u64,
+}
+
+impl Input {
+    /// The position of `place` in this input.
+    pub fn position(&self, place: Place) -> Position {
+        Position { topic: self.topic.clone(), partition: self.partition, offset: place.offset, item: place.item }
+    }
+
+    /// The span from the first to the last of two offsets, both inclusive.
+    pub fn span(&self, first: u64, last: u64) -> Span {
+        Span { topic: self.topic.clone(), partition: self.partition, from: first, to: last + 1 }
+    }
+}

@@ -1,0 +1,3 @@
+//! The `sekisho` program: hands the command line to [`sekisho::cli`]. I/O.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The fold over files: readers, merge by time, workers, outputs. I/O.
