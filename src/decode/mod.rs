@@ -3,6 +3,9 @@
 //! Decoding never fails and never drops: any bytes give exactly one event per item (law 5), and what was not understood
 //! is a flaw. Deliberately without knowledge of rules, networks and time other than what the text claims.
 
+mod context;
 mod settings;
+pub mod time;
 
+pub use context::Context;
 pub use settings::{DecoderSettings, JsonSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp, Target, Unit};
