@@ -3,9 +3,11 @@
 //! Deliberately without opinion on what to do about a finding.
 
 mod condition;
+mod matcher;
 mod rule;
 
 pub use condition::{Detection, Node, Part, Pattern, Predicate, Test};
+pub use matcher::{BuildError, Matcher, Scratch};
 pub use rule::{
     Body, Comparison, Correlation, CorrelationKind, Example, Examples, Extension, LogSource, Measure, ResponsePlan,
     Rule, Step,
