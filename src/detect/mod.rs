@@ -5,6 +5,7 @@
 mod condition;
 mod matcher;
 mod rule;
+pub mod sigma;
 
 pub use condition::{Detection, Node, Part, Pattern, Predicate, Test};
 pub use matcher::{BuildError, Matcher, Scratch};
