@@ -5,7 +5,9 @@
 
 mod context;
 mod settings;
+mod syslog;
 pub mod time;
 
 pub use context::Context;
 pub use settings::{DecoderSettings, JsonSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp, Target, Unit};
+pub use syslog::SyslogDecoder;
