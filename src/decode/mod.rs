@@ -4,8 +4,10 @@
 //! is a flaw. Deliberately without knowledge of rules, networks and time other than what the text claims.
 
 mod context;
+mod json;
 mod settings;
 pub mod time;
 
 pub use context::Context;
+pub use json::{Envelope, JournalEntry, JsonDecoder, journal_entry, unwrap_envelope};
 pub use settings::{DecoderSettings, JsonSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp, Target, Unit};
