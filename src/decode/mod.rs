@@ -9,5 +9,5 @@ mod settings;
 pub mod time;
 
 pub use context::Context;
-pub use json::{Envelope, JournalEntry, JsonDecoder, journal_entry, unwrap_envelope};
+pub use json::{Envelope, JournalEntry, JsonDecoder, SuricataDecoder, journal_entry, unwrap_envelope};
 pub use settings::{DecoderSettings, JsonSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp, Target, Unit};

@@ -116,7 +116,15 @@ pub(super) fn assign<'a>(event: &mut Event<'a>, leaf: &Leaf, found: Found<'a>, c
 
 /// A text slot; an address that carries its port gives both, and the text stays as it was written.
 fn set_text<'a>(event: &mut Event<'a>, field: Text, text: &'a str) -> bool {
-    event.set_text(field, text);
+    if field == Text::UrlOriginal
+        && let Some((method, target, version)) = request_line(text)
+    {
+        event.set_text(Text::HttpMethod, method);
+        event.set_text(Text::HttpVersion, version);
+        event.set_text(Text::UrlOriginal, target);
+        return true;
+    }
+    event.set_text(field, strip_label(field, text));
     let slots = [
         (Text::SourceAddress, Address::SourceIp, Number::SourcePort),
         (Text::DestinationAddress, Address::DestinationIp, Number::DestinationPort),
@@ -130,6 +138,24 @@ fn set_text<'a>(event: &mut Event<'a>, field: Text, text: &'a str) -> bool {
         }
     }
     true
+}
+
+/// ECS keeps the number alone of `HTTP/1.1` and `TLS 1.2`.
+fn strip_label(field: Text, text: &str) -> &str {
+    let labels: &[&str] = match field == Text::HttpVersion {
+        true => &["HTTP/", "http/"],
+        false if field == Text::TlsVersion => &["TLS ", "TLSv"],
+        false => return text,
+    };
+    labels.iter().find_map(|label| text.strip_prefix(label)).unwrap_or(text)
+}
+
+/// `GET /a HTTP/1.1`, the whole request line where many templates have the address: method, target, version.
+fn request_line(text: &str) -> Option<(&str, &str, &str)> {
+    let (rest, version) = text.rsplit_once(" HTTP/")?;
+    let (method, target) = rest.split_once(' ')?;
+    let fits = !target.is_empty() && !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+    fits.then_some((method, target, version))
 }
 
 /// Several X-Forwarded-For headers are one list (RFC 9110 §5.3).

@@ -40,8 +40,19 @@ pub(super) struct Leaf {
     pub(super) target: Target,
     /// The target's dotted name.
     pub(super) name: String,
+    /// Set for fields that say when it began or ended.
+    pub(super) moment: Option<Moment>,
+    /// Whether the field itself is kept; a moment counts for the duration all the same.
+    pub(super) kept: bool,
     /// Leaves of the same field that stand before this one in the map; where they gave a value, this one is silent.
     pub(super) before: Vec<usize>,
+}
+
+/// Fields without a slot that hold a time which others follow from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Start,
+    End,
 }
 
 impl FieldMap {
@@ -120,16 +131,17 @@ impl FieldMap {
 
     fn insert(&mut self, path: &str, target: &Target, keep: &Keep) {
         let node = self.make(path);
-        if let (Field::Extra(name), Keep::Named(names)) = (&target.field, keep)
-            && !names.contains(name)
-        {
+        let name = target.field.name().to_owned();
+        let moments = [("event.start", Moment::Start), ("event.end", Moment::End)];
+        let moment = moments.into_iter().find(|(field, _)| *field == name).map(|(_, moment)| moment);
+        let kept = !matches!(target.field, Field::Extra(_)) || keeps(keep, &name);
+        if !kept && moment.is_none() {
             return;
         }
         let same = |leaf: &Leaf| leaf.target.field == target.field;
         let before = (0..self.leaves.len()).filter(|index| same(&self.leaves[*index])).collect();
-        let name = target.field.name().to_owned();
         self.nodes[node].leaves.push(self.leaves.len());
-        self.leaves.push(Leaf { target: target.clone(), name, before });
+        self.leaves.push(Leaf { target: target.clone(), name, moment, kept, before });
     }
 
     fn insert_own_names(&mut self, keep: &Keep) {
@@ -173,6 +185,14 @@ impl FieldMap {
             };
         }
         node
+    }
+}
+
+/// Whether a field without a slot is kept.
+pub(super) fn keeps(keep: &Keep, name: &str) -> bool {
+    match keep {
+        Keep::All => true,
+        Keep::Named(names) => names.contains(name),
     }
 }
 

@@ -10,11 +10,13 @@ mod envelope;
 mod map;
 mod reader;
 mod string;
+mod suricata;
 mod walk;
 mod words;
 
 pub use decoder::JsonDecoder;
 pub use envelope::{Envelope, JournalEntry, journal_entry, unwrap_envelope};
+pub use suricata::SuricataDecoder;
 
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::convert::{self, Found};
-use super::map::FieldMap;
+use super::map::{FieldMap, Leaf, Moment};
 use super::reader::{Broken, Mends, Reader, Value};
 use crate::decode::Context;
-use crate::event::{EXTRAS_MAX, Event, Field, FlawKind, Scalar};
+use crate::event::{EXTRAS_MAX, Event, Field, FlawKind, Number, Scalar, Time};
 
 /// A dotted name longer than this is no field anybody searches for, and repeating it for each child would make an
 /// item grow with the square of its length.
@@ -20,9 +20,16 @@ const LIST_MAX: usize = EXTRAS_MAX;
 /// Leaves whose repetition is noticed: more than any map of ours has.
 const LEAVES_SEEN_MAX: usize = 1_024;
 
-/// Reads `item` along `map` into `event`; whether it is an object that has what the map requires.
-pub(super) fn walk<'a>(map: &FieldMap, item: &'a [u8], context: &Context<'_>, event: &mut Event<'a>) -> bool {
-    let Some(reader) = Reader::object(item, event.arena()) else { return false };
+/// When what an object tells began and ended, where it says so in fields of their own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    pub(super) start: Option<Time>,
+    pub(super) end: Option<Time>,
+}
+
+/// Reads `item` along `map` into `event`; `None` where it is no object that has what the map requires.
+pub(super) fn walk<'a>(map: &FieldMap, item: &'a [u8], context: &Context<'_>, event: &mut Event<'a>) -> Option<Times> {
+    let reader = Reader::object(item, event.arena())?;
     let mut walk = Walk {
         map,
         reader,
@@ -31,6 +38,7 @@ pub(super) fn walk<'a>(map: &FieldMap, item: &'a [u8], context: &Context<'_>, ev
         seen: [0; LEAVES_SEEN_MAX / 64],
         name: String::from(if map.keeps_all() { map.prefix() } else { "" }),
         gathered: BTreeMap::new(),
+        times: Times::default(),
         inside_lists: 0,
         members: false,
         required: !map.requires(),
@@ -40,7 +48,15 @@ pub(super) fn walk<'a>(map: &FieldMap, item: &'a [u8], context: &Context<'_>, ev
     let fits = whole && walk.required && (walk.members || !walk.reader.mends.repaired);
     note_repeated_extras(walk.event, map.keeps_all());
     note(walk.reader.mends, walk.event);
-    fits
+    fits.then_some(walk.times)
+}
+
+/// The duration between two moments, where the event has none.
+pub(super) fn set_duration(event: &mut Event<'_>, times: Times) {
+    let (Some(start), Some(end)) = (times.start, times.end) else { return };
+    if event.number(Number::EventDuration).is_none() && end >= start {
+        event.set_number(Number::EventDuration, end.since(start).saturating_mul(1_000_000));
+    }
 }
 
 /// Writes what was mended into the event's flaws.
@@ -77,6 +93,7 @@ struct Walk<'w, 'a, 'c> {
     name: String,
     /// Values of objects inside lists, by name: together they are one list per name.
     gathered: BTreeMap<&'a str, Vec<Scalar<'a>>>,
+    times: Times,
     inside_lists: u32,
     members: bool,
     required: bool,
@@ -208,6 +225,7 @@ impl<'a> Walk<'_, 'a, '_> {
             return;
         }
         let given = match &leaf.target.field {
+            Field::Extra(_) if leaf.moment.is_some() => self.moment(leaf, found),
             Field::Extra(name) => self.extra(self.reader.arena().alloc_str(name), found),
             Field::Text(_) | Field::Number(_) | Field::Address(_) | Field::Timestamp | Field::Original => {
                 convert::assign(self.event, leaf, found, self.context)
@@ -217,6 +235,26 @@ impl<'a> Walk<'_, 'a, '_> {
         if given && index < LEAVES_SEEN_MAX {
             self.seen[index / 64] |= 1 << (index % 64);
         }
+    }
+
+    /// A time in a field without a slot is written as all our times are.
+    fn moment(&mut self, leaf: &Leaf, found: Found<'a>) -> bool {
+        let arena = self.reader.arena();
+        let Some(text) = found.text(arena) else { return false };
+        let name = arena.alloc_str(&leaf.name);
+        let Some(time) = convert::timestamp(text, leaf.target.unit, self.context) else {
+            self.event.add_flaw(name, FlawKind::NotATime);
+            return false;
+        };
+        match leaf.moment {
+            Some(Moment::Start) => self.times.start = Some(time),
+            Some(Moment::End) => self.times.end = Some(time),
+            None => {}
+        }
+        if leaf.kept {
+            self.event.add_extra(name, Scalar::Text(arena.alloc_str(&time.to_string())));
+        }
+        true
     }
 
     fn is_seen(&self, leaf: usize) -> bool {
