@@ -9,5 +9,7 @@ mod settings;
 pub mod time;
 
 pub use context::Context;
-pub use json::{Envelope, JournalEntry, JsonDecoder, SuricataDecoder, journal_entry, unwrap_envelope};
+pub use json::{
+    Envelope, JournalEntry, JsonDecoder, ModsecurityDecoder, SuricataDecoder, journal_entry, unwrap_envelope,
+};
 pub use settings::{DecoderSettings, JsonSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp, Target, Unit};

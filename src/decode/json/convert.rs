@@ -151,7 +151,7 @@ fn strip_label(field: Text, text: &str) -> &str {
 }
 
 /// `GET /a HTTP/1.1`, the whole request line where many templates have the address: method, target, version.
-fn request_line(text: &str) -> Option<(&str, &str, &str)> {
+pub(super) fn request_line(text: &str) -> Option<(&str, &str, &str)> {
     let (rest, version) = text.rsplit_once(" HTTP/")?;
     let (method, target) = rest.split_once(' ')?;
     let fits = !target.is_empty() && !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());

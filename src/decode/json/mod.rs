@@ -8,14 +8,17 @@ mod convert;
 mod decoder;
 mod envelope;
 mod map;
+mod modsecurity;
 mod reader;
 mod string;
 mod suricata;
+mod waf;
 mod walk;
 mod words;
 
 pub use decoder::JsonDecoder;
 pub use envelope::{Envelope, JournalEntry, journal_entry, unwrap_envelope};
+pub use modsecurity::ModsecurityDecoder;
 pub use suricata::SuricataDecoder;
 
 #[cfg(test)]
