@@ -4,10 +4,14 @@
 //! is a flaw. Deliberately without knowledge of rules, networks and time other than what the text claims.
 
 mod context;
+mod json;
 mod settings;
 mod syslog;
 pub mod time;
 
 pub use context::Context;
+pub use json::{
+    Envelope, JournalEntry, JsonDecoder, ModsecurityDecoder, SuricataDecoder, journal_entry, unwrap_envelope,
+};
 pub use settings::{DecoderSettings, JsonSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp, Target, Unit};
 pub use syslog::SyslogDecoder;
