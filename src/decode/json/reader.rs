@@ -108,6 +108,7 @@ impl<'a> Reader<'a> {
     pub(super) fn value(&mut self) -> Result<Value<'a>, Broken> {
         self.space();
         match self.peek() {
+            Some(b'"') => Ok(Value::Text(self.string())),
             Some(b'-' | b'0'..=b'9') => {
                 let first = self.number()?;
                 self.rest_of_list();
@@ -267,13 +268,25 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Raw<'a> {
         let start = self.at + 1;
-        let Scan { end, escaped, odd, closed } = string::scan(self.bytes, start);
+        let end = string::plain(self.bytes, start);
+        if self.bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Raw { written: self.text.get(start..end).unwrap_or_default(), escaped: false };
+        }
+        self.uneven_string(start, end)
+    }
+
+    /// A string with escapes or control characters, or without an end.
+    #[cold]
+    fn uneven_string(&mut self, start: usize, plain: usize) -> Raw<'a> {
+        let Scan { end, odd, closed } = string::scan(self.bytes, plain);
         self.mends.repaired |= odd || !closed;
         self.at = end + usize::from(closed);
-        Raw { written: self.text.get(start..end).unwrap_or_default(), escaped }
+        let written = self.text.get(start..end).unwrap_or_default();
+        Raw { written, escaped: written.contains('\\') }
     }
 
     fn word(&mut self, word: &str, value: Value<'a>) -> Result<Value<'a>, Broken> {
@@ -329,14 +342,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
