@@ -128,7 +128,7 @@ fn disconnecting(rest: &str) -> Option<Reading<'_>> {
     if let Some((before, after)) = rest.split_once(CHANGED).filter(|_| rest.ends_with(')')) {
         let reading = Reading::failed("ssh_disconnect", "user_changed");
         let peer = Peer::whole(before).filter(|_| !after.contains(CHANGED));
-        return Some(peer.map_or(reading, |peer| reading.by(peer)));
+        return Some(peer.map_or(Reading { doubtful: true, ..reading }, |peer| reading.by(peer)));
     }
     Some(Reading::failed("ssh_disconnect", "protocol_error").by(Peer::whole(rest.rsplit_once(": ")?.0)?))
 }
