@@ -232,6 +232,10 @@ fn set_addresses<'a>(text: &'a str, event: &mut Event<'a>) {
         set_absent(event, Text::SourceAddress, text);
         return;
     };
+    // nginx and rsyslog write a syslog frame in front, which ends with the program's name.
+    if let Some((_, behind_frame)) = text.rsplit_once(": ") {
+        return set_addresses(behind_frame, event);
+    }
     let (front, peer) = (text[..space].trim_ascii(), &text[space + 1..]);
     if front.ends_with(',') && target::address(peer).is_none() {
         // A list that does not end in an address attributes nothing to anybody.
@@ -408,6 +412,7 @@ mod tests {
             (r#""10.5.102.222, 199.96.1.1" 10.2.1.185 - -"#, "10.2.1.185 10.5.102.222, 199.96.1.1 · · ·"),
             ("2a03::8000, 10.225.192.17 10.2.2.121 - -", "10.2.2.121 2a03::8000, 10.225.192.17 · · ·"),
             ("199.96.1.1 10.2.2.121 - -", "10.2.2.121 199.96.1.1 · · ·"),
+            ("<190>Nov 23 17:02:05 front nginx: 203.0.113.9 - -", "203.0.113.9 · · · ·"),
             (r#""-" 10.2.1.185 - -"#, "10.2.1.185 · · · ·"),
             ("localhost, localhost - -", "localhost, localhost · · · ·"),
             (r"203.0.113.9 - o\x22 [a", "203.0.113.9 · · · o\" [a"),
