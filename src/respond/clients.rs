@@ -21,6 +21,10 @@ const KNOWN_AFTER: i64 = 15 * 60;
 /// attempts, and an hour is longer than any window of the shipped rules.
 const SUSPECT_FOR: i64 = 60 * 60;
 
+/// A client becomes the newest of its list again only after so many seconds: moving it costs four times the rest, and
+/// who goes first when the table is full need not be known to the second.
+pub(super) const TOUCH_AFTER: i64 = 60;
+
 const NEWCOMERS: u16 = 0;
 const RETURNING: u16 = 1;
 
@@ -35,6 +39,7 @@ pub(super) struct Clients {
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Seen {
     first: i64,
+    touched: i64,
     finding: Option<i64>,
     login: bool,
 }
@@ -50,14 +55,18 @@ impl Clients {
             Some(place) => place,
             None => self.add(client, second),
         };
+        // Once returning, always: an entry that comes late must not make a newcomer of it.
+        let list = self.table.list_of(place);
         let seen = self.table.value_mut(place);
         seen.first = seen.first.min(second);
         seen.login |= login;
+        let returns = list == NEWCOMERS && (seen.login || second.saturating_sub(seen.first) >= KNOWN_AFTER);
+        let moves = returns || second.saturating_sub(seen.touched) >= TOUCH_AFTER;
+        seen.touched = if moves { second } else { seen.touched };
         let seen = *seen;
-        let returning = seen.login || second.saturating_sub(seen.first) >= KNOWN_AFTER;
-        // Once returning, always: an entry that comes late must not make a newcomer of it.
-        let list = if returning { RETURNING } else { self.table.list_of(place) };
-        self.table.touch(place, list);
+        if moves {
+            self.table.touch(place, if returns { RETURNING } else { list });
+        }
         seen.finding.is_some_and(|finding| second.saturating_sub(finding) < SUSPECT_FOR)
     }
 
@@ -98,7 +107,7 @@ impl Clients {
             self.table.evict(if full { RETURNING } else { NEWCOMERS });
             self.evicted += 1;
         }
-        self.table.insert(client, Seen { first: second, finding: None, login: false }, NEWCOMERS)
+        self.table.insert(client, Seen { first: second, touched: second, finding: None, login: false }, NEWCOMERS)
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Counts, MINUTE, SECOND, Time};
 
+use super::clients::TOUCH_AFTER;
 use super::table::Table;
 
 /// The stretch that is looked at, in seconds (design §8.6).
@@ -53,6 +54,7 @@ pub(super) struct Outages {
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Witness {
     succeeded: i64,
+    touched: i64,
     active: Option<i64>,
     failed: Option<i64>,
 }
@@ -177,7 +179,11 @@ impl Outages {
             let largest = (0..self.gauges.len() as u16).max_by_key(|list| self.witnesses.list_len(*list));
             self.evict(largest.unwrap_or(service));
         }
-        self.witnesses.insert((service, client), Witness { succeeded: second, active: None, failed: None }, service);
+        self.witnesses.insert(
+            (service, client),
+            Witness { succeeded: second, touched: second, active: None, failed: None },
+            service,
+        );
     }
 
     fn evict(&mut self, service: u16) {
@@ -201,7 +207,10 @@ impl Outages {
         if counts.successes > 0 {
             witness.succeeded = witness.succeeded.min(second);
         }
-        self.witnesses.touch(place, service);
+        if second.saturating_sub(witness.touched) >= TOUCH_AFTER {
+            witness.touched = second;
+            self.witnesses.touch(place, service);
+        }
     }
 }
 
