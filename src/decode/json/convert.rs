@@ -152,6 +152,10 @@ fn strip_label(field: Text, text: &str) -> &str {
 
 /// `GET /a HTTP/1.1`, the whole request line where many templates have the address: method, target, version.
 pub(super) fn request_line(text: &str) -> Option<(&str, &str, &str)> {
+    // Nearly every text here is a path, which this tells at once.
+    if !text.as_bytes().first()?.is_ascii_uppercase() {
+        return None;
+    }
     let (rest, version) = text.rsplit_once(" HTTP/")?;
     let (method, target) = rest.split_once(' ')?;
     let fits = !target.is_empty() && !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -191,7 +195,7 @@ fn texts<'a>(found: Found<'a>, text: &'a str) -> Vec<&'a str> {
 
 /// Puts a number as written into a slot, in the slot's unit.
 pub(super) fn set_number(event: &mut Event<'_>, field: Number, text: &str, unit: Unit) -> Result<(), FlawKind> {
-    let value = number(first(text), unit).ok_or(FlawKind::NotANumber)?;
+    let value = number(text, unit).or_else(|| number(first(text), unit)).ok_or(FlawKind::NotANumber)?;
     let port = matches!(field, Number::SourcePort | Number::DestinationPort | Number::UrlPort);
     let status = field == Number::HttpStatus;
     if (port && !(0..=65_535).contains(&value)) || (status && !(0..=999).contains(&value)) {

@@ -9,8 +9,9 @@ use crate::decode::{Keep, Target, Unit};
 use crate::event::Field;
 use crate::event::field::{ADDRESS_NAMES, NUMBER_NAMES, TEXT_NAMES};
 
-/// Names that no log line may set: what the engine itself concludes.
-const RESERVED: [&str; 5] = ["sekisho.", "client.", "event.kind", "event.module", "event.dataset"];
+/// Starts of names that no log line may set by itself: what the engine concludes, and the raw line. A field map that
+/// names such a key sends it where it says.
+const RESERVED: [&str; 6] = ["sekisho.", "client.", "event.kind", "event.module", "event.dataset", "event.original"];
 
 /// A compiled field map.
 #[derive(Debug)]
@@ -147,7 +148,7 @@ impl FieldMap {
     fn insert_own_names(&mut self, keep: &Keep) {
         let texts = TEXT_NAMES.iter().map(|(_, name)| *name).chain(NUMBER_NAMES.iter().map(|(_, name)| *name));
         let addresses = ADDRESS_NAMES.iter().map(|(_, name)| *name);
-        let others = ["@timestamp", "event.category", "event.type", "tags"];
+        let others = ["@timestamp", "event.category", "event.type", "tags", "event.start", "event.end"];
         for name in texts.chain(addresses).chain(others).filter(|name| Self::allows(name)) {
             self.insert_new(name, Field::of(name), keep);
         }

@@ -14,61 +14,92 @@ pub(super) const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// The end of one string.
+/// How a string that is not plain ends.
 pub(super) struct Scan {
     /// Index of the closing quote, or the length where there is none.
     pub(super) end: usize,
-    pub(super) escaped: bool,
     /// A raw control character or `\xHH`: no JSON, but what log servers write.
     pub(super) odd: bool,
     pub(super) closed: bool,
 }
 
-/// Finds the end of the string that begins at `start`, eight bytes at a time.
-#[inline]
-pub(super) fn scan(bytes: &[u8], start: usize) -> Scan {
-    let mut at = start;
-    let (mut escaped, mut odd) = (false, false);
+/// Finds the end of a string from `at`, where the first byte stands that is not plain.
+pub(super) fn scan(bytes: &[u8], mut at: usize) -> Scan {
+    let mut odd = false;
     loop {
-        at += plain(&bytes[at..]);
         match bytes.get(at) {
-            Some(b'"') => return Scan { end: at, escaped, odd, closed: true },
+            Some(b'"') => return Scan { end: at, odd, closed: true },
             Some(b'\\') => {
-                escaped = true;
                 odd |= bytes.get(at + 1) == Some(&b'x');
                 at = (at + 2).min(bytes.len());
             }
             Some(_) => {
-                odd = true;
+                odd |= bytes[at] < 0x20;
                 at += 1;
             }
-            None => return Scan { end: at, escaped, odd, closed: false },
+            None => return Scan { end: at, odd, closed: false },
         }
+        at = plain(bytes, at);
     }
 }
 
-/// How many bytes from the start are neither quote, backslash nor control character.
-#[inline]
-fn plain(bytes: &[u8]) -> usize {
-    let mut chunks = bytes.chunks_exact(8);
-    let mut at = 0;
-    for chunk in chunks.by_ref() {
-        let word = chunk.try_into().map_or(0, u64::from_le_bytes);
-        let quote = word ^ (LOW * b'"' as u64);
-        let slash = word ^ (LOW * b'\\' as u64);
-        // A byte's high bit is set where the byte is zero (or, for the third, below 0x20); the lowest is exact.
-        let found = (quote.wrapping_sub(LOW) & !quote)
-            | (slash.wrapping_sub(LOW) & !slash)
-            | (word.wrapping_sub(LOW * 0x20) & !word);
-        let found = found & HIGH;
+/// The index from `at` on of the first byte that is quote, backslash or control character, or the length.
+#[inline(always)]
+pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
+    // Keys and most values end within two words, so the wider loop is only worth its start behind them.
+    for _ in 0..2 {
+        let Some(word) = word(bytes, at) else { return plain_end(bytes, at) };
+        let found = special(word);
         if found != 0 {
             return at + (found.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let rest = chunks.remainder();
-    at + rest.iter().position(special).unwrap_or(rest.len())
+    plain_long(bytes, at)
+}
+
+/// [`plain`] for the rest of a long string, in blocks that the compiler turns into vector instructions.
+fn plain_long(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
+        if block.iter().fold(false, |found, byte| found | is_special(*byte)) {
+            break;
+        }
+        at += 32;
+    }
+    while let Some(word) = word(bytes, at) {
+        let found = special(word);
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    plain_end(bytes, at)
+}
+
+fn plain_end(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+}
+
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk::<8>().map(|chunk| u64::from_le_bytes(*chunk))
+}
+
+/// The high bit of each byte that is special. Borrows may set bits above the first one, which alone is exact.
+#[inline(always)]
+fn special(word: u64) -> u64 {
+    let quote = word ^ (LOW * b'"' as u64);
+    let slash = word ^ (LOW * b'\\' as u64);
+    let found = (quote.wrapping_sub(LOW) & !quote)
+        | (slash.wrapping_sub(LOW) & !slash)
+        | (word.wrapping_sub(LOW * 0x20) & !word);
+    found & HIGH
+}
+
+#[inline(always)]
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
 /// Valid UTF-8, borrowed where it is, else a copy with replacement characters.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::JsonDecoder;
+use super::{JsonDecoder, ModsecurityDecoder, SuricataDecoder, journal_entry, unwrap_envelope};
 use crate::decode::{Context, JsonSettings, Keep, Target, Unit};
 use crate::event::{Event, Field, FlawKind, Login, Scalar, Time};
 
@@ -207,14 +207,15 @@ fn a_line_cannot_claim_what_the_engine_concludes() {
     });
 }
 
-/// JSON that any writer could have written, with unique keys.
+/// JSON that any writer could have written, with unique keys; floats are short, because serde_json's own reading is off
+/// by one in the last place for long ones.
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(serde_json::Value::from),
         any::<i64>().prop_map(serde_json::Value::from),
         any::<u64>().prop_map(serde_json::Value::from),
-        (-1e300f64..1e300).prop_map(serde_json::Value::from),
+        any::<i32>().prop_map(|number| serde_json::Value::from(f64::from(number) / 64.0)),
         ".{0,20}".prop_map(serde_json::Value::from),
     ];
     let key = "[a-zあ\"\\\\]{1,9}";
@@ -227,8 +228,6 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     });
     prop::collection::btree_map(key, tree, 0..8).prop_map(|map| serde_json::Value::Object(map.into_iter().collect()))
 }
-
-// serde_json's own float reading is off by one in the last place, so floats are compared to twelve digits.
 
 /// The model: one value or list per dotted name, objects in lists gathered by name.
 fn flatten(name: &str, value: &serde_json::Value, out: &mut BTreeMap<String, Vec<String>>) {
@@ -243,8 +242,7 @@ fn flatten(name: &str, value: &serde_json::Value, out: &mut BTreeMap<String, Vec
         serde_json::Value::String(text) => out.entry(name.to_owned()).or_default().push(format!("t{text}")),
         serde_json::Value::Bool(value) => out.entry(name.to_owned()).or_default().push(format!("b{value}")),
         serde_json::Value::Number(number) => {
-            let text =
-                number.as_i64().map_or_else(|| format!("f{:.12e}", number.as_f64().unwrap()), |i| format!("i{i}"));
+            let text = number.as_i64().map_or_else(|| format!("f{:?}", number.as_f64().unwrap()), |i| format!("i{i}"));
             out.entry(name.to_owned()).or_default().push(text);
         }
     }
@@ -254,10 +252,29 @@ fn spell(scalar: &Scalar<'_>, out: &mut Vec<String>) {
     match scalar {
         Scalar::Text(text) => out.push(format!("t{text}")),
         Scalar::Integer(integer) => out.push(format!("i{integer}")),
-        Scalar::Float(float) => out.push(format!("f{float:.12e}")),
+        Scalar::Float(float) => out.push(format!("f{float:?}")),
         Scalar::Bool(value) => out.push(format!("b{value}")),
         Scalar::List(list) => list.iter().for_each(|scalar| spell(scalar, out)),
     }
+}
+
+/// One item of each dialect.
+const SAMPLES: [&str; 3] = [
+    r#"{"timestamp":"2026-08-21T10:00:00.123456+0000","src_ip":"203.0.113.9","event_type":"alert","alert":{"signature_id":7,"metadata":{"a":["b"]}},"dns":{"queries":[{"rrname":"x\u00e9"}]},"flow":{"start":"2026-08-21T09:59:00.0+0000","bytes_toserver":1}}"#,
+    r#"{"@timestamp":"2026-11-23T17:06:10Z","host":{"name":"h"},"message":"{\"log\":\"\\u3042\"}","event":{"original":"x"}}"#,
+    r#"{"__REALTIME_TIMESTAMP":"1795453570051000","_HOSTNAME":"h","_PID":"7","MESSAGE":[70,255]}"#,
+];
+
+/// Every entry of this room, on the same bytes.
+fn answer(bytes: &[u8]) {
+    let arena = Bump::new();
+    let context = Context { reference: Time(0), zone: &TimeZone::UTC };
+    with(&nginx(), &Keep::All, bytes, |_, _| ());
+    with(&JsonSettings::default(), &Keep::All, bytes, |_, _| ());
+    SuricataDecoder::new(&Keep::All).decode(bytes, &context, &mut Event::new(bytes, &arena));
+    ModsecurityDecoder::new().decode(bytes, &context, &mut Event::new(bytes, &arena));
+    unwrap_envelope(bytes, &context, &arena);
+    journal_entry(bytes, &arena);
 }
 
 proptest! {
@@ -284,7 +301,22 @@ proptest! {
 
     #[test]
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        with(&nginx(), &Keep::All, &bytes, |_, _| ());
+        answer(&bytes);
+    }
+
+    #[test]
+    fn any_mutation_is_answered(
+        sample in prop::sample::select(SAMPLES.to_vec()),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = sample.as_bytes().to_vec();
+        for (place, byte) in edits {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut.index(bytes.len() * 2));
+        answer(&bytes);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn sudo(message: &str) -> Option<Reading<'_>> {
             SUDO_FIELDS.iter().position(|(key, _)| part.strip_prefix(key).is_some_and(|part| part.starts_with('=')));
         match known {
             Some(at) => fields[at] = name(&part[SUDO_FIELDS[at].0.len() + 1..]),
-            None if error.is_none() && fields.iter().all(Option::is_none) => error = Some(part),
+            None if error.is_none() && !is_field(part) => error = Some(part),
             None => {}
         }
         rest = behind;
@@ -42,6 +42,14 @@ const SUDO_FIELDS: [(&str, Extra); 4] = [
 const USER: usize = 2;
 const COMMAND: usize = 3;
 
+/// `TSID=0000UM`, `HOST=h`: a field, known or not; an error is a sentence.
+fn is_field(part: &str) -> bool {
+    part.split_once('=').is_some_and(|(key, _)| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_uppercase()))
+}
+
+/// What sudo says when it lets somebody not do something, rather than that something went wrong.
+const REFUSALS: [&str; 4] = ["NOT in sudoers", "NOT authorized on host", "command not allowed", "password is required"];
+
 fn sudo_reading<'a>(user: &'a str, fields: [Option<&'a str>; 4], error: Option<&'a str>) -> Reading<'a> {
     let reading = match error {
         None => Reading { outcome: Outcome::Success, ..Reading::new("sudo", Class::Note) },
@@ -49,7 +57,8 @@ fn sudo_reading<'a>(user: &'a str, fields: [Option<&'a str>; 4], error: Option<&
             let repeat = error.split(' ').next().and_then(|number| number.parse().ok());
             Reading { repeat, ..Reading::login_failed("sudo", "bad_password") }
         }
-        Some(_) => Reading::failed("sudo", "not_allowed"),
+        Some(error) if REFUSALS.iter().any(|refusal| error.contains(refusal)) => Reading::failed("sudo", "not_allowed"),
+        Some(_) => Reading::failed("sudo", "error"),
     };
     let reading = Reading { user: name(user), target: fields[USER], ..reading }.with(Extra::SudoError, error);
     SUDO_FIELDS.iter().zip(fields).fold(reading, |reading, ((_, extra), value)| reading.with(*extra, value))
@@ -141,6 +150,8 @@ mod tests {
 
     #[test]
     fn sudo_refuses() {
+        let hosted = sudo("a : HOST=h ; TTY=pts/0 ; PWD=/root ; USER=root ; COMMAND=/bin/ls").unwrap();
+        assert_eq!((hosted.outcome, hosted.target), (Outcome::Success, Some("root")));
         let wrong =
             sudo("mike : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/root ; USER=root ; COMMAND=/bin/ls").unwrap();
         assert_eq!((wrong.login, wrong.repeat, wrong.reason), (Some(Login::Failure), Some(3), Some("bad_password")));

@@ -131,7 +131,8 @@ fn rfc3164<'a>(text: &'a str, context: &Context<'_>) -> Option<Frame<'a>> {
             let (host, rest) = rest.split_once(' ')?;
             let rest = without_selector(rest.trim_start_matches(' '));
             let host_fits = !host.is_empty() && host.len() <= HOST_BYTES_MAX && !host.contains(['"', '[', '{']);
-            (host_fits.then_some(host).filter(|host| !is_selector(host)), Tag::read(rest).or_else(|| Tag::none(rest))?)
+            let tag = Tag::read(rest).or_else(|| Tag::none(rest)).filter(|_| host_fits)?;
+            (Some(host).filter(|host| !is_selector(host)), tag)
         }
     };
     let Tag { program, process, message } = tag;
@@ -283,6 +284,7 @@ mod tests {
             ("2024 Nov 3 17:02:05 h su[1]: b", "2024-11-03T17:02:05.000Z", "h", "su", "1", "b"),
             ("Nov 23 17:02:05 2024 h su[1]: b", "2024-11-23T17:02:05.000Z", "h", "su", "1", "b"),
             ("2026-11-23T17:02:05.776646+01:00 h sshd[1]: b", "2026-11-23T16:02:05.776Z", "h", "sshd", "1", "b"),
+            ("<38>2026-11-23T17:02:05Z h sshd[1]: b", "2026-11-23T17:02:05.000Z", "h", "sshd", "1", "b"),
             ("2026-11-23 17:02:05 h sshd[1]: b", "2026-11-23T17:02:05.000Z", "h", "sshd", "1", "b"),
             ("Nov 23 17:02:05 sshd[8148]: b", "2026-11-23T17:02:05.000Z", "", "sshd", "8148", "b"),
             ("Nov 23 17:02:05 [sshd]: b", "2026-11-23T17:02:05.000Z", "", "sshd", "", "b"),
@@ -337,6 +339,7 @@ mod tests {
             "Nov 31 17:02:05 host sshd[1]: x",
             "127.0.0.1 - - [23/Nov/2026:17:02:03 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"",
             "{\"a\":1}",
+            "Nov 23 17:02:05 {\"a x: y",
             "<999>Nov 23 17:02:05 host sshd[1]: x",
         ] {
             assert_eq!(read(text).map(|(_, frame)| frame), None, "{text}");

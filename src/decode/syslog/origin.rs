@@ -31,6 +31,7 @@ pub(super) struct Peer<'a> {
     pub(super) user: Option<&'a str>,
     /// Whether the server says that the user does not exist or may not log in.
     pub(super) invalid: bool,
+    /// Absent where the message can be read in more than one way.
     pub(super) origin: Option<Origin<'a>>,
 }
 

@@ -78,8 +78,8 @@ fn session(rest: &str) -> Reading<'_> {
 fn failure<'a>(rest: &'a str, service: &str, unix: bool, repeat: Option<i64>) -> Option<Reading<'a>> {
     let own_voice = OWN_VOICE.contains(&service);
     let (_, rest) = rest.split_once(" ruser=")?;
-    let Remote { ruser, host, user } = if own_voice { remote_of_ssh(rest)? } else { remote(rest) };
-    let only_voice = unix && !own_voice && !host.is_empty();
+    let Remote { ruser, host, user, doubtful } = if own_voice { remote_of_ssh(rest)? } else { remote(rest) };
+    let only_voice = unix && !own_voice && (doubtful || !host.is_empty());
     let reading = match only_voice {
         true => Reading::login_failed("pam_failure", "bad_password"),
         false if repeat.is_some() => Reading::failed("pam_more_failures", "bad_password"),
@@ -89,21 +89,23 @@ fn failure<'a>(rest: &'a str, service: &str, unix: bool, repeat: Option<i64>) ->
     // Without a remote host the remote user is the local one who asks, as for su.
     let local = host.is_empty() && !ruser.is_empty() && !user.is_empty();
     let (user, target) = if local { (name(ruser), name(user)) } else { (name(user).or(name(ruser)), None) };
-    Some(Reading { user, target, origin, repeat, ..reading })
+    Some(Reading { user, target, origin, doubtful, repeat, ..reading })
 }
 
-/// The fields about the other side. The host is empty where it is not known for sure.
+/// The fields about the other side; empty where the message can be read in more than one way.
+#[derive(Default)]
 struct Remote<'a> {
     ruser: &'a str,
     host: &'a str,
     user: &'a str,
+    doubtful: bool,
 }
 
 /// sshd never sets a remote user, so the host follows at once, and whatever the user's name holds comes behind it.
 fn remote_of_ssh(rest: &str) -> Option<Remote<'_>> {
     let (ruser, rest) = rest.split_once(" rhost=")?;
     let (host, user) = host_and_user(rest)?;
-    Some(Remote { ruser, host, user })
+    Some(Remote { ruser, host, user, doubtful: false })
 }
 
 /// The remote user and the user are both the client's words. Where they allow the host to be read in two ways, it is
@@ -112,11 +114,11 @@ fn remote(rest: &str) -> Remote<'_> {
     const HOST: &str = " rhost=";
     let mut readings = rest.match_indices(HOST).filter_map(|(at, _)| {
         let (host, user) = host_and_user(&rest[at + HOST.len()..])?;
-        Some(Remote { ruser: &rest[..at], host, user })
+        Some(Remote { ruser: &rest[..at], host, user, doubtful: false })
     });
     match (readings.next(), readings.next()) {
         (Some(remote), None) => remote,
-        _ => Remote { ruser: "", host: "", user: "" },
+        _ => Remote { doubtful: true, ..Remote::default() },
     }
 }
 
@@ -173,7 +175,7 @@ mod tests {
                 "t rhost=1.2.3.4",
                 "9.9.9.9",
             ),
-            ("d", format!("pam_unix(d:auth): {fields} ruser= rhost=9.9.9.9 user=t rhost=1.2.3.4"), None, "", ""),
+            ("d", format!("pam_unix(d:auth): {fields} ruser= rhost=9.9.9.9 user=t rhost=1.2.3.4"), failure, "", ""),
             (
                 "sshd",
                 "PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=9.9.9.9".to_owned(),

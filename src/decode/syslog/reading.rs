@@ -5,7 +5,7 @@
 
 use super::extra::{Extra, Kept, REPEAT};
 use super::origin::{Host, Origin, Peer};
-use crate::event::{Event, Login, Number, Scalar, Text};
+use crate::event::{Event, FlawKind, Login, Number, Scalar, Text};
 
 /// The most extras one message has: `useradd`'s.
 const EXTRAS_MAX: usize = 6;
@@ -24,6 +24,8 @@ pub(super) struct Reading<'a> {
     /// The account that `user` acts as or acts upon.
     pub(super) target: Option<&'a str>,
     pub(super) origin: Option<Origin<'a>>,
+    /// Whether the message can be read in more than one way: then no origin is taken from it, and a flaw says so.
+    pub(super) doubtful: bool,
     /// How many tries the message itself stands for, beside an event of their own.
     pub(super) repeat: Option<i64>,
     /// Filled through [`Reading::with`].
@@ -63,6 +65,7 @@ impl<'a> Reading<'a> {
             user: None,
             target: None,
             origin: None,
+            doubtful: false,
             repeat: None,
             extras: [None; EXTRAS_MAX],
         }
@@ -86,7 +89,7 @@ impl<'a> Reading<'a> {
 
     /// The same with what is known of the other side.
     pub(super) fn by(self, peer: Peer<'a>) -> Reading<'a> {
-        Reading { user: peer.user, origin: peer.origin, ..self }
+        Reading { user: peer.user, origin: peer.origin, doubtful: peer.origin.is_none(), ..self }
     }
 
     /// The same with an extra; an absent one changes nothing.
@@ -113,8 +116,10 @@ impl<'a> Reading<'a> {
         }
         (event.categories, event.types) = self.class.names();
         event.login = self.login;
-        if let Some(origin) = self.origin {
-            fill_origin(origin, event);
+        match self.origin {
+            Some(origin) => fill_origin(origin, event),
+            None if self.doubtful => event.add_flaw(Text::SourceAddress.name(), FlawKind::NotAnAddress),
+            None => {}
         }
         for (extra, value) in self.extras.iter().flatten().filter(|(extra, _)| kept.has(*extra)) {
             event.add_extra(extra.name(), Scalar::Text(value));

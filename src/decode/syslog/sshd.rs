@@ -128,7 +128,7 @@ fn disconnecting(rest: &str) -> Option<Reading<'_>> {
     if let Some((before, after)) = rest.split_once(CHANGED).filter(|_| rest.ends_with(')')) {
         let reading = Reading::failed("ssh_disconnect", "user_changed");
         let peer = Peer::whole(before).filter(|_| !after.contains(CHANGED));
-        return Some(peer.map_or(reading, |peer| reading.by(peer)));
+        return Some(peer.map_or(Reading { doubtful: true, ..reading }, |peer| reading.by(peer)));
     }
     Some(Reading::failed("ssh_disconnect", "protocol_error").by(Peer::whole(rest.rsplit_once(": ")?.0)?))
 }
@@ -166,9 +166,11 @@ fn broken(message: &str) -> Option<Reading<'_>> {
         return Some(Reading { origin: Some(origin), ..reading }.with(Extra::SshDroppedAddress, Some(dropped)));
     }
     let protocol = || Reading::failed("ssh_bad_protocol", "bad_protocol");
-    let banner = message.strip_prefix("banner exchange: Connection from ");
-    if let Some(rest) = banner.or_else(|| message.strip_prefix("ssh_dispatch_run_fatal: Connection from ")) {
-        return Some(protocol().by(peer_before_reason(rest)?));
+    let starts = ["banner exchange: Connection from ", "ssh_dispatch_run_fatal: Connection from ", SENDING];
+    if let Some(rest) = starts.iter().find_map(|start| message.strip_prefix(start)) {
+        let logged_in = rest.starts_with("user ");
+        let reading = if logged_in { Reading::new("ssh_disconnect", Class::Note) } else { protocol() };
+        return Some(reading.by(peer_before_reason(rest)?));
     }
     if message.starts_with("Bad protocol version identification '") || message.starts_with("Magic value check failed (")
     {
@@ -185,6 +187,8 @@ fn broken(message: &str) -> Option<Reading<'_>> {
     let negotiation = message.starts_with("Unable to negotiate a ") || message.starts_with("no matching ");
     negotiation.then(|| Reading::failed("ssh_negotiation_failed", "negotiation_failed"))
 }
+
+const SENDING: &str = "ssh_dispatch_run_fatal: Connection to ";
 
 /// `A port P: reason`, where the reason may hold the client's words; or with a user in front, then without such words.
 fn peer_before_reason(text: &str) -> Option<Peer<'_>> {
@@ -208,6 +212,9 @@ fn noted(message: &str) -> Option<Reading<'_>> {
         };
         return Some(Reading { origin: Some(origin), ..Reading::failed("ssh_timeout", "timeout") });
     }
+    if let Some(rest) = message.strip_prefix("drop connection #") {
+        return dropped(rest);
+    }
     if let Some(rest) = message.strip_prefix("Address ") {
         let (host, _) = rest.split_once(" maps to ")?;
         return reading("ssh_reverse_mapping", Origin { host: Host::read(host)?, port: None });
@@ -217,6 +224,16 @@ fn noted(message: &str) -> Option<Reading<'_>> {
         return reading("ssh_reverse_mapping", Origin { host: Host::read(rest.rsplit_once(" [")?.1)?, port: None });
     }
     pam_error(message.strip_prefix("PAM: ")?)
+}
+
+/// `0 from [A]:P on [B]:22 penalty: failed authentication`: since OpenSSH 9.8 the server itself turns offenders away.
+fn dropped(rest: &str) -> Option<Reading<'_>> {
+    let (_, rest) = rest.split_once(" from [")?;
+    let (host, rest) = rest.split_once("]:")?;
+    let (port, reason) = rest.split_once(" on [")?;
+    let origin = Origin { host: Host::read(host)?, port: Some(port.parse().ok()?) };
+    let reason = if reason.contains(" penalty: ") { "penalty" } else { "throttled" };
+    Some(Reading { origin: Some(origin), ..Reading::failed("ssh_dropped", reason) })
 }
 
 /// `Authentication failure for U from A`, sshd's companion of a try by keyboard-interactive; macOS adds ` via B`.
@@ -368,6 +385,14 @@ mod tests {
                 "ssh_timeout timeout - - 9.9.9.9 -",
             ),
             ("Connection from 9.9.9.9 port 5 on 10.0.0.1 port 22", "ssh_connection - - - 9.9.9.9 5"),
+            (
+                "drop connection #0 from [9.9.9.9]:5 on [10.0.0.1]:22 penalty: failed authentication",
+                "ssh_dropped penalty - - 9.9.9.9 5",
+            ),
+            (
+                "ssh_dispatch_run_fatal: Connection from user a 9.9.9.9 port 5: Broken pipe",
+                "ssh_disconnect - - a 9.9.9.9 5",
+            ),
         ]);
     }
 
