@@ -97,8 +97,10 @@ fn read<'a>(reader: &mut Reader<'a>, place: Place, audit: &mut Audit<'a>) -> Res
                 }
             }
             Value::Array => reader.skip(value)?,
-            Value::Bool(said) if (place, key) == (Place::Action, "intercepted") => audit.intercepted = Some(said),
-            Value::Text(_) | Value::Number(_) | Value::Bool(_) | Value::Null | Value::Absent => {
+            Value::True | Value::False if (place, key) == (Place::Action, "intercepted") => {
+                audit.intercepted = Some(value == Value::True);
+            }
+            Value::Text(_) | Value::Number(_) | Value::True | Value::False | Value::Null | Value::Absent => {
                 scalar(reader, value, place, key, audit)?;
             }
         }
@@ -121,16 +123,15 @@ fn inside(place: Place, key: &str) -> Option<Place> {
 
 fn scalar<'a>(
     reader: &mut Reader<'a>,
-    value: Value<'a>,
+    value: Value,
     place: Place,
     key: &str,
     audit: &mut Audit<'a>,
 ) -> Result<(), Broken> {
     let text = match value {
-        Value::Text(raw) => reader.text(raw),
-        Value::Number(text) => text,
+        Value::Text(raw) | Value::Number(raw) => reader.text(raw),
         Value::Object | Value::Array => return reader.skip(value),
-        Value::Bool(_) | Value::Null | Value::Absent => return Ok(()),
+        Value::True | Value::False | Value::Null | Value::Absent => return Ok(()),
     };
     if place == Place::RequestHeaders {
         audit.header(key, text, reader.arena());
@@ -151,7 +152,7 @@ fn messages<'a>(reader: &mut Reader<'a>, audit: &mut Audit<'a>) -> Result<(), Br
                 detail(reader, &mut message, true)?;
                 Some(message)
             }
-            Value::Array | Value::Number(_) | Value::Bool(_) | Value::Null | Value::Absent => {
+            Value::Array | Value::Number(_) | Value::True | Value::False | Value::Null | Value::Absent => {
                 reader.skip(value)?;
                 None
             }
@@ -174,10 +175,8 @@ fn detail<'a>(reader: &mut Reader<'a>, message: &mut Message<'a>, outer: bool) -
             ("details", Value::Object) if outer => detail(reader, message, false)?,
             ("tags", Value::Array) => tags(reader, message)?,
             ("message", Value::Text(raw)) => message.text = reader.text(raw),
-            ("ruleId", Value::Text(raw)) => message.id = reader.text(raw),
-            ("ruleId", Value::Number(text)) => message.id = text,
-            ("severity", Value::Text(raw)) => message.severity = reader.text(raw),
-            ("severity", Value::Number(text)) => message.severity = text,
+            ("ruleId", Value::Text(raw) | Value::Number(raw)) => message.id = reader.text(raw),
+            ("severity", Value::Text(raw) | Value::Number(raw)) => message.severity = reader.text(raw),
             (_, other) => reader.skip(other)?,
         }
     }
