@@ -77,6 +77,8 @@ fn lines(name: &str) -> Vec<String> {
 
 /// A combined line split at its quotes: enough for a benchmark of what comes after decoding.
 fn event(line: &'static str, arena: &'static Bump) -> Option<Event<'static>> {
+    // The scanner's log puts each line in quotes of its own.
+    let line = line.strip_prefix('"').unwrap_or(line);
     let mut quoted = line.split('"');
     let (_, request, status, referrer, _, agent) =
         (quoted.next()?, quoted.next()?, quoted.next()?, quoted.next()?, quoted.next()?, quoted.next()?);
@@ -117,8 +119,12 @@ fn bench(criterion: &mut Criterion) {
     for (name, file) in [("visitors", "elastic_apache_semicomplete_10k.log.gz"), ("scanner", "ocatak_acunetix.log.gz")]
     {
         let arena: &Bump = Box::leak(Box::default());
-        let events: Vec<Event<'_>> =
-            lines(file).into_iter().filter_map(|line| event(Box::leak(line.into_boxed_str()), arena)).collect();
+        // Every fourth line: an event is a kilobyte, and in the fold it is in the cache when it is judged.
+        let events: Vec<Event<'_>> = lines(file)
+            .into_iter()
+            .step_by(4)
+            .filter_map(|line| event(Box::leak(line.into_boxed_str()), arena))
+            .collect();
         let mut scratch = Scratch::default();
         let hits = judge(&matcher, &events, &mut scratch);
         let candidates = scratch.candidates_total() as f64 / events.len() as f64;
@@ -127,13 +133,10 @@ fn bench(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(events.len() as u64));
         group.bench_function("matcher", |bencher| bencher.iter(|| black_box(judge(&matcher, &events, &mut scratch))));
         let few = &events[..events.len().min(200)];
+        let plainly = |event| detections.iter().filter(|detection| detection.holds(event)).count();
+        assert_eq!(judge(&matcher, few, &mut scratch), few.iter().map(plainly).sum::<usize>(), "both must agree");
         group.throughput(Throughput::Elements(few.len() as u64)).sample_size(10);
-        group.bench_function("plain", |bencher| {
-            bencher.iter(|| {
-                let holds = |event| detections.iter().filter(|detection| detection.holds(event)).count();
-                black_box(few.iter().map(holds).sum::<usize>())
-            })
-        });
+        group.bench_function("plain", |bencher| bencher.iter(|| black_box(few.iter().map(plainly).sum::<usize>())));
         group.finish();
     }
 }
