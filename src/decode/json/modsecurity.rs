@@ -157,7 +157,8 @@ fn messages<'a>(reader: &mut Reader<'a>, audit: &mut Audit<'a>) -> Result<(), Br
                 None
             }
         };
-        match message {
+        // A line without a rule's fields is the engine talking about itself.
+        match message.filter(|message| !message.id.is_empty() || !message.text.is_empty()) {
             Some(message) if audit.messages.len() < MESSAGES_MAX => audit.messages.push(message),
             Some(_) => audit.too_many = true,
             None => {}
