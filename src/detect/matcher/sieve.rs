@@ -1,7 +1,7 @@
 //! A sieve before the automaton: most texts hold no literal at all, and it says so for a third of a scan. Pure.
 //!
-//! Every literal starts with a window of `stride + 1` bytes, so looking at each `stride`-th pair of bytes meets one pair
-//! of it; a pair that stands in some window is looked up by the bytes the literal starts with. The looks do not wait
+//! Every literal lends its rarest window of `stride + 1` bytes, so looking at each `stride`-th pair of bytes meets one
+//! pair of it; a pair that stands in some window is looked up by the bytes from the window's start. The looks do not wait
 //! for one another, as the skips of Wu and Manber do. It never misses a literal; what it lets through is scanned.
 
 /// The pairs of a shorter window allow no step.
@@ -10,7 +10,7 @@ const WINDOW_MIN: usize = 3;
 const WINDOW_MAX: usize = 9;
 const PAIRS: usize = 1 << 12;
 const STARTS_BITS: u32 = 14;
-/// A literal of at least this length is looked up by so many bytes: `.git/` must not let every `.gif` through.
+/// Where a literal goes on so far it is looked up by so many bytes: `.git/` must not let every `.gif` through.
 const LONG: usize = 5;
 
 /// What is known of a group's literals; see the module.
@@ -18,7 +18,7 @@ pub(super) struct Sieve {
     stride: usize,
     /// For each pair the offsets at which it stands in a window.
     offsets: Box<[u8]>,
-    /// A set of hashes of how literals start.
+    /// A set of hashes of literals from their window's start.
     starts: Box<[u64]>,
 }
 
@@ -34,10 +34,11 @@ impl Sieve {
         let mut offsets = vec![0; PAIRS].into_boxed_slice();
         let mut starts = vec![0; 1 << (STARTS_BITS - 6)].into_boxed_slice();
         for literal in literals {
-            for (offset, two) in literal.as_bytes()[..window].windows(2).enumerate() {
+            let rare = rarest(literal.as_bytes(), window);
+            for (offset, two) in rare[..window].windows(2).enumerate() {
                 offsets[pair(two[0], two[1])] |= 1 << offset;
             }
-            let start = start(literal.as_bytes(), if literal.len() < LONG { WINDOW_MIN } else { LONG });
+            let start = start(rare, if rare.len() < LONG { WINDOW_MIN } else { LONG });
             starts[start >> 6] |= 1 << (start & 63);
         }
         Some(Sieve { stride: window - 1, offsets, starts })
@@ -70,6 +71,18 @@ impl Sieve {
     fn known(&self, start: usize) -> bool {
         self.starts[start >> 6] >> (start & 63) & 1 == 1
     }
+}
+
+/// The literal from the start of its rarest window on.
+fn rarest(literal: &[u8], window: usize) -> &[u8] {
+    let ordinary = |at: &usize| literal[*at..*at + window].iter().filter(|byte| is_ordinary(**byte)).count();
+    let at = (0..=literal.len() - window).min_by_key(ordinary).unwrap_or_default();
+    &literal[at..]
+}
+
+/// Bytes that stand in nearly every log line.
+fn is_ordinary(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" \"-./:;()[],".contains(&byte)
 }
 
 /// The place of two ASCII bytes in the table. Leaving bit five out folds letters; what else it joins is let through.
