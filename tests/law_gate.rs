@@ -15,7 +15,7 @@ use proptest::strategy::ValueTree;
 use sekisho::event::outcome::{Block, Level, LiftCause, Origin, RuleName};
 use sekisho::event::{
     CatalogHash, Client, Counts, DAY, Entity, EntityKind, Finding, HOUR, MINUTE, Member, Outcome, Place, RuleIndex,
-    Severity, Standing, Tally, Time, Value, Window, client_key,
+    ServiceIndex, Severity, Standing, Tally, Time, Value, Window, client_key,
 };
 use sekisho::respond::{Budget, Order, OrderedBy, Responder, RuleSettings, Settings, State};
 
@@ -231,12 +231,12 @@ impl Run {
             Step::Advance { by, parts } => self.advance(*by, if self.parts { i64::from(*parts) } else { 1 }, out),
             Step::Observe { who, seconds, counts } => {
                 for second in seconds {
-                    self.responder.observe(&self.tally(who, i64::from(*second), *counts), out);
+                    self.responder.observe(&self.tally(who, i64::from(*second), *counts), "portal", out);
                 }
             }
             Step::Crowd { counts } => {
                 for tally in self.crowd(*counts) {
-                    self.responder.observe(&tally, out);
+                    self.responder.observe(&tally, "portal", out);
                 }
             }
             Step::Block { who, bits, ttl } => {
@@ -326,7 +326,7 @@ impl Run {
 
 fn tally(client: Client, second: i64, counts: Counts) -> Tally {
     let place = Place { offset: 0, item: None };
-    Tally { second, client: Some(client), service: "portal".into(), counts, first: place, last: place }
+    Tally { second, client: Some(client), service: ServiceIndex(0), counts, first: place, last: place }
 }
 
 fn member(who: &Index, count: u32) -> Member {

@@ -102,6 +102,7 @@ fn set_login(login: Login, event: &mut Event<'_>) {
         Login::Failure => "failure",
     };
     target::set_absent(event, Text::EventOutcome, outcome);
+    event.set_text(Text::Login, outcome);
 }
 
 /// `event.dataset` and `service.name`.

@@ -79,15 +79,15 @@ impl Responder {
 
     /// A tally was released: its client was here, and its service fared well or badly. Lifts what an outage that
     /// starts by it explains.
-    pub fn observe(&mut self, tally: &Tally, out: &mut Vec<Outcome>) {
+    pub fn observe(&mut self, tally: &Tally, service: &str, out: &mut Vec<Outcome>) {
         // Lines that anybody could have forged are no witnesses, and their senders nobody's regulars.
         let Some(client) = tally.client.filter(|client| client.standing != Standing::Unattributed) else { return };
         let key = table_key(client.key());
         let suspect = self.state.clients.observe(key, tally.second, tally.counts.logins > 0);
-        let started = self.state.outages.observe(&tally.service, (key, suspect), tally.second, &tally.counts);
+        let started = self.state.outages.observe(service, (key, suspect), tally.second, &tally.counts);
         if let Some(started) = started {
             let since = started.plus(-PRELUDE);
-            for target in self.state.blocks.for_failures(&tally.service, since) {
+            for target in self.state.blocks.for_failures(service, since) {
                 self.end(target, (LiftCause::Outage, self.state.journal), None, out);
             }
         }

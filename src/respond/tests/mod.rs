@@ -13,7 +13,7 @@ use crate::event::outcome::{
 };
 use crate::event::{
     CatalogHash, Client, Counts, DAY, Entity, EntityKind, Finding, HOUR, MINUTE, Member, Outcome, Place, Position,
-    RuleIndex, SECOND, Severity, Span, Standing, Tally, Time, Value, Window,
+    RuleIndex, SECOND, ServiceIndex, Severity, Span, Standing, Tally, Time, Value, Window,
 };
 
 mod blocks;
@@ -168,9 +168,9 @@ fn advance(responder: &mut Responder, to: Time) -> Left {
 fn observe(responder: &mut Responder, from: &str, second: i64, counts: Counts) -> Left {
     let place = Place { offset: 0, item: None };
     let client = Some(client(from));
-    let tally = Tally { second, client, service: "portal".into(), counts, first: place, last: place };
+    let tally = Tally { second, client, service: ServiceIndex(0), counts, first: place, last: place };
     let mut out = Vec::new();
-    responder.observe(&tally, &mut out);
+    responder.observe(&tally, "portal", &mut out);
     Left::of(out)
 }
 
