@@ -6,6 +6,7 @@
 
 mod check;
 mod config;
+mod demo;
 mod error;
 mod export;
 mod load;
@@ -48,6 +49,8 @@ enum Command {
     Pipelines(pipelines::Arguments),
     /// Show the configuration that results, each value with its origin
     Config(config::Arguments),
+    /// Watch a generated day of a small company being judged
+    Demo(demo::Arguments),
 }
 
 /// Runs the command of this process's command line.
@@ -74,5 +77,6 @@ fn run(command: Command) -> Result<Status, CliError> {
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Pipelines(arguments) => pipelines::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     }
 }

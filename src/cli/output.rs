@@ -122,6 +122,14 @@ impl Output {
         self.line(padded.join("  ").trim_end())
     }
 
+    /// Shows what is buffered now, for output that is watched.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub fn flush(&mut self) -> Result<(), CliError> {
+        self.out.flush().map_err(|error| CliError::of_stdout(&error))
+    }
+
     /// Writes out what is buffered.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 //!
 //! The journal's time of a line is its own, as if each line had arrived at once; inputs meet in the order of time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bumpalo::Bump;
@@ -51,21 +50,20 @@ pub fn lines_of(catalog: &Catalog, steps: &[Step]) -> Result<Vec<Line>, String> 
 
 /// Runs lines through both folds; gives everything that leaves, to the end of the recording.
 pub fn outcomes(catalog: &Arc<Catalog>, lines: &[Line]) -> Vec<Outcome> {
-    let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut pipelines: Vec<PipelineIndex> = Vec::new();
+    let mut out = Vec::new();
     for line in lines {
-        let next = numbers.len();
-        numbers.entry(line.pipeline.0).or_insert(next);
+        if !pipelines.contains(&line.pipeline) {
+            pipelines.push(line.pipeline);
+        }
     }
-    let mut named: Vec<(usize, usize)> = numbers.iter().map(|(pipeline, input)| (*input, *pipeline)).collect();
-    named.sort_unstable();
-    let input_of = |pipeline: usize| Input { topic: catalog.pipelines[pipeline].name.clone(), partition: 0 };
-    let inputs: Vec<(Input, PipelineIndex)> =
-        named.iter().map(|(_, pipeline)| (input_of(*pipeline), PipelineIndex(*pipeline))).collect();
-    let mut run = Run::new(catalog, inputs);
+    let mut rehearsal = Rehearsal::new(catalog, &pipelines);
     for line in lines {
-        run.take(numbers[&line.pipeline.0], line);
+        let input = pipelines.iter().position(|pipeline| *pipeline == line.pipeline).unwrap_or_default();
+        rehearsal.take(input, line.time, &line.text, &mut out);
     }
-    run.finish()
+    rehearsal.finish(&mut out);
+    out
 }
 
 /// Whether an example makes its rule fire: a finding for an alerting rule, a match for one that others count.
@@ -99,45 +97,49 @@ fn is_matched(catalog: &Catalog, index: RuleIndex, matcher: &Matcher, line: &Lin
     pipeline.detections.contains(&index) && !matched.is_empty()
 }
 
-/// Both folds over a handful of inputs.
-struct Run {
+/// Both folds over a handful of inputs, line by line.
+pub struct Rehearsal {
     examiners: Vec<Examiner>,
     ingest: Ingest,
     decide: Decide,
     offsets: Vec<u64>,
     sightings: Sightings,
     batch: Batch,
-    out: Vec<Outcome>,
 }
 
-impl Run {
-    fn new(catalog: &Arc<Catalog>, inputs: Vec<(Input, PipelineIndex)>) -> Run {
+impl Rehearsal {
+    /// Nothing seen yet. An input's number is its place in the list.
+    pub fn new(catalog: &Arc<Catalog>, pipelines: &[PipelineIndex]) -> Rehearsal {
+        let input_of = |pipeline: &PipelineIndex| {
+            (Input { topic: catalog.pipeline(*pipeline).name.clone(), partition: 0 }, *pipeline)
+        };
+        let inputs: Vec<(Input, PipelineIndex)> = pipelines.iter().map(input_of).collect();
         let names = inputs.iter().map(|(input, _)| input.clone()).collect();
-        Run {
-            examiners: inputs.iter().map(|(_, p)| Examiner::new(Arc::clone(catalog), *p)).collect(),
+        Rehearsal {
+            examiners: inputs.iter().map(|(_, pipeline)| Examiner::new(Arc::clone(catalog), *pipeline)).collect(),
             offsets: vec![0; inputs.len()],
             ingest: Ingest::new(Arc::clone(catalog), inputs),
             decide: Decide::new(Arc::clone(catalog), names, 0),
             sightings: Sightings::default(),
             batch: Batch::default(),
-            out: Vec::new(),
         }
     }
 
-    fn take(&mut self, input: usize, line: &Line) {
+    /// Takes the next line of an input, which arrives at `time`, and adds what leaves.
+    pub fn take(&mut self, input: usize, time: Time, text: &str, out: &mut Vec<Outcome>) {
         self.sightings.clear();
-        let record = RawRecord { offset: self.offsets[input], bytes: line.text.as_bytes(), spoofable: false };
+        let record = RawRecord { offset: self.offsets[input], bytes: text.as_bytes(), spoofable: false };
         self.offsets[input] += 1;
-        self.examiners[input].examine(record, line.time, &mut self.sightings);
+        self.examiners[input].examine(record, time, &mut self.sightings);
         for index in 0..self.sightings.items.len() {
-            self.ingest.place(input, (&self.sightings, index), line.time, &mut self.batch);
+            self.ingest.place(input, (&self.sightings, index), time, &mut self.batch);
         }
-        self.decide.fold(&mut self.batch, &mut self.out);
+        self.decide.fold(&mut self.batch, out);
     }
 
-    fn finish(mut self) -> Vec<Outcome> {
-        self.decide.finish(&mut self.out);
-        self.out
+    /// Ends the recording, so that open tallies count.
+    pub fn finish(&mut self, out: &mut Vec<Outcome>) {
+        self.decide.finish(out);
     }
 }
 
