@@ -57,6 +57,8 @@ pub enum Text {
     TlsServerName,
     XForwardedFor,
     ClientMethod,
+    /// What the event says of a login attempt: `success` or `failure` (see [`super::Login`]).
+    Login,
 }
 
 /// Fields whose value is a whole number.
@@ -174,6 +176,7 @@ pub const TEXT_NAMES: &[(Text, &str)] = &[
     (Text::TlsServerName, "tls.client.server_name"),
     (Text::XForwardedFor, "sekisho.http.x_forwarded_for"),
     (Text::ClientMethod, "sekisho.client.method"),
+    (Text::Login, "sekisho.login"),
 ];
 
 /// Number slots in the order of [`Number`], with their ECS names.

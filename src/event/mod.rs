@@ -23,5 +23,7 @@ pub use json::write_json;
 pub use outcome::Outcome;
 pub use position::{Input, Place, Position, Span};
 pub use record::{LINE_BYTES_MAX, Record};
-pub use signal::{CatalogHash, Client, Counts, Pack, RuleIndex, Signal, Standing, Tally, Value, client_key};
+pub use signal::{
+    CatalogHash, Client, Counts, Pack, RuleIndex, ServiceIndex, Signal, Standing, Tally, Value, client_key,
+};
 pub use time::{Civil, DAY, HOUR, MINUTE, SECOND, Time};

@@ -21,7 +21,7 @@ pub struct Position {
 }
 
 /// The place of an item inside an input that is known from context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     pub offset: u64,
     pub item: Option<u32>,

@@ -3,19 +3,25 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 use super::position::{Input, Place};
 use super::time::Time;
 
 /// The hash of a catalog's content: the name of everything that judges (blake3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CatalogHash(pub [u8; 32]);
 
 /// A rule of the catalog that a pack names, by its index there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RuleIndex(pub u16);
 
+/// A service of the catalog that a pack names, by its index there: services are a closed set (design §8.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ServiceIndex(pub u16);
+
 /// One value of a group-by or of a distinct count.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Value {
     /// A client's key: an IPv4 address, or an IPv6 /64 with its lower half zero (design §8.2).
     Client(IpAddr),
@@ -24,7 +30,7 @@ pub enum Value {
 }
 
 /// What one event means for one stateful rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
     pub rule: RuleIndex,
     /// The windowed time (design §7).
@@ -37,7 +43,7 @@ pub struct Signal {
     /// The client the event came from, as it is targeted; absent where it has none.
     pub client: Option<Client>,
     /// The service the event belongs to.
-    pub service: Box<str>,
+    pub service: ServiceIndex,
     /// The rule's group-by values, in the rule's order.
     pub group: Box<[Value]>,
     /// The value that a distinct count counts, or the number that a sum or average takes.
@@ -45,14 +51,14 @@ pub struct Signal {
 }
 
 /// Who an event came from, and whether that can be held against them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Client {
     pub address: IpAddr,
     pub standing: Standing,
 }
 
 /// Whether an address is that of a client who can be blocked. Judged by enrichment, used by the guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Standing {
     /// A client of the internet.
     Attributed,
@@ -63,12 +69,12 @@ pub enum Standing {
 }
 
 /// How much of one client on one service passed in one second of one input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// The whole second, counted from the epoch, of the windowed times.
     pub second: i64,
     pub client: Option<Client>,
-    pub service: Box<str>,
+    pub service: ServiceIndex,
     pub counts: Counts,
     /// First and last offset that were counted.
     pub first: Place,
@@ -76,7 +82,7 @@ pub struct Tally {
 }
 
 /// The sums of a [`Tally`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Web requests.
     pub requests: u32,
@@ -99,7 +105,7 @@ pub struct Counts {
 }
 
 /// What one ingest commit says of one input: the only carrier from ingest to decide.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pack {
     pub input: Input,
     /// The offsets covered: `from` inclusive, `to` exclusive. Empty packs have `from == to`.

@@ -1,0 +1,236 @@
+//! Signals and tallies → findings: every rule's windows, and what a firing says. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{
+    Client, DAY, Entity, EntityKind, Field, Finding, Input, RuleIndex, Signal, Tally, Text, Time, Value, client_key,
+};
+
+use super::plan::{Plan, PlanKind, Plans};
+use super::rule::Measure;
+use super::window::{Arrival, Entry, Firing, InputIndex, KEYS_MAX, Saved, Table, TableCounters};
+
+/// Entities remembered for rules that count only after another rule's finding. They are few: only findings enter.
+const PRIOR_MAX: usize = 100_000;
+
+/// The windows of all rules.
+#[derive(Clone, Debug)]
+pub struct Correlator {
+    plans: Arc<Plans>,
+    /// Names of services, by [`ServiceIndex`].
+    services: Arc<[String]>,
+    table: Table,
+    prior: Prior,
+}
+
+/// The state of a [`Correlator`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    table: Saved,
+    prior: Prior,
+}
+
+/// When rules that others wait for last concluded something about an entity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<((RuleIndex, Value), Time)>", into = "Vec<((RuleIndex, Value), Time)>")]
+struct Prior {
+    found: BTreeMap<(RuleIndex, Value), Time>,
+}
+
+/// Where an arrival comes from, and when the journal took it.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub input: InputIndex,
+    pub inputs: &'a [Input],
+    pub appended_at: Time,
+}
+
+impl Correlator {
+    /// No windows yet. `seed` cannot be seen in any result (see [`Table::new`]).
+    pub fn new(plans: Arc<Plans>, services: Arc<[String]>, seed: u64) -> Correlator {
+        Correlator { plans, services, table: Table::new(KEYS_MAX, seed), prior: Prior::default() }
+    }
+
+    /// Counters of the table of keys.
+    pub fn counters(&self) -> TableCounters {
+        self.table.counters()
+    }
+
+    /// The state, to be written to a snapshot.
+    pub fn save(&self) -> Snapshot {
+        Snapshot { table: self.table.save(), prior: self.prior.clone() }
+    }
+
+    /// Takes up the state of a snapshot.
+    pub fn restore(&mut self, snapshot: Snapshot, seed: u64) {
+        self.table = Table::restore(snapshot.table, KEYS_MAX, seed);
+        self.prior = snapshot.prior;
+    }
+
+    /// Takes a signal in.
+    pub fn signal(&mut self, signal: &Signal, origin: Origin<'_>) -> Option<Finding> {
+        let plans = Arc::clone(&self.plans);
+        let plan = plans.of(signal.rule)?;
+        if !self.prior.allows(plan, &signal.group, signal.time) {
+            return None;
+        }
+        let arrival = Arrival {
+            input: origin.input,
+            time: signal.time,
+            count: 1,
+            sum: match (plan.kind, &signal.value) {
+                (PlanKind::Measure(_), Some(Value::Number(number))) => (*number).max(0) as u64,
+                (PlanKind::Measure(_) | PlanKind::Events | PlanKind::Distinct, _) => 0,
+            },
+            value: signal.value.as_ref(),
+            client: signal.client,
+            service: signal.service,
+            first: signal.place,
+            last: signal.place,
+        };
+        self.add(plan, &signal.group, &arrival, origin)
+    }
+
+    /// Takes a tally in: every rule that measures traffic sees it.
+    pub fn tally(&mut self, tally: &Tally, origin: Origin<'_>, out: &mut Vec<Finding>) {
+        let plans = Arc::clone(&self.plans);
+        for (plan, measure) in plans.measured() {
+            let (count, sum) = measured(measure, tally);
+            let Some(group) = group_of(plan, tally.client, &self.services[tally.service.0 as usize]) else { continue };
+            if count == 0 {
+                continue;
+            }
+            let arrival = Arrival {
+                input: origin.input,
+                time: Time(tally.second * crate::event::SECOND),
+                count,
+                sum,
+                value: None,
+                client: tally.client,
+                service: tally.service,
+                first: tally.first,
+                last: tally.last,
+            };
+            out.extend(self.add(plan, &group, &arrival, origin));
+        }
+    }
+
+    fn add(&mut self, plan: &Plan, group: &[Value], arrival: &Arrival<'_>, origin: Origin<'_>) -> Option<Finding> {
+        let index = self.plans.index_of(plan.rule)?;
+        let (firing, entry) = self.table.add(self.plans.list(), index, group, arrival)?;
+        let finding = finding_of(plan, entry, firing, (arrival, origin), &self.services);
+        if self.plans.is_awaited(plan.rule) {
+            self.prior.note(plan.rule, group, arrival.time);
+        }
+        Some(finding)
+    }
+}
+
+impl Prior {
+    /// Whether a plan that waits for another rule may count now. The entity is the first group-by value.
+    fn allows(&self, plan: &Plan, group: &[Value], time: Time) -> bool {
+        let (Some(awaited), Some(entity)) = (plan.after, group.first()) else { return plan.after.is_none() };
+        let found = self.found.get(&(awaited, entity.clone()));
+        found.is_some_and(|at| time.since(*at).abs() <= plan.timespan)
+    }
+
+    fn note(&mut self, rule: RuleIndex, group: &[Value], time: Time) {
+        let Some(entity) = group.first() else { return };
+        if self.found.len() == PRIOR_MAX {
+            self.found.retain(|_, at| time.since(*at) < DAY);
+        }
+        if self.found.len() < PRIOR_MAX {
+            self.found.insert((rule, entity.clone()), time);
+        }
+    }
+}
+
+impl From<Vec<((RuleIndex, Value), Time)>> for Prior {
+    fn from(list: Vec<((RuleIndex, Value), Time)>) -> Self {
+        Prior { found: list.into_iter().collect() }
+    }
+}
+
+impl From<Prior> for Vec<((RuleIndex, Value), Time)> {
+    fn from(prior: Prior) -> Self {
+        prior.found.into_iter().collect()
+    }
+}
+
+/// What a measure takes from a tally: how many events, and what they add to the sum.
+fn measured(measure: Measure, tally: &Tally) -> (u32, u64) {
+    let counts = &tally.counts;
+    match measure {
+        Measure::Requests => (counts.requests, 0),
+        Measure::ErrorShare => (counts.requests, u64::from(counts.errors)),
+        Measure::DurationSeconds => (counts.timed, counts.duration_ms),
+    }
+}
+
+/// The group-by values of a plan over tallies; `None` where a value is missing.
+pub fn group_of(plan: &Plan, client: Option<Client>, service: &str) -> Option<Vec<Value>> {
+    let value = |field: &Field| match field {
+        Field::Address(crate::event::Address::ClientIp) => client.map(|client| Value::Client(client.key())),
+        Field::Text(Text::ServiceName) => Some(Value::Text(service.into())),
+        Field::Address(_)
+        | Field::Text(_)
+        | Field::Number(_)
+        | Field::Extra(_)
+        | Field::Timestamp
+        | Field::Original
+        | Field::Category
+        | Field::Type
+        | Field::Tags => None,
+    };
+    plan.group_by.iter().map(value).collect()
+}
+
+fn finding_of(
+    plan: &Plan,
+    entry: &Entry,
+    firing: Firing,
+    (arrival, origin): (&Arrival<'_>, Origin<'_>),
+    services: &[String],
+) -> Finding {
+    let grouped = |field: &Field| plan.group_by.iter().position(|f| f == field).map(|i| &entry.group[i]);
+    let text = |value: Option<&Value>| value.map(|value| value.to_string().into_boxed_str());
+    let user = text(grouped(&Field::Text(Text::UserName)));
+    let counts_users = plan.value == Some(Field::Text(Text::UserName));
+    let (members, members_total) = entry.members();
+    let entity = entity_of(plan, entry, services);
+    let is_client = entity.kind == EntityKind::Client;
+    Finding {
+        rule: plan.rule,
+        entity,
+        group: entry.group.clone(),
+        window: firing.window,
+        count: firing.count,
+        evidence: entry.trace.evidence(origin.inputs),
+        evidence_total: firing.events,
+        spans: entry.trace.spans(origin.inputs),
+        client: if is_client { entry.client } else { None },
+        service: Some(services[entry.service.0 as usize].as_str().into()),
+        user,
+        users: if counts_users { entry.sampled_texts() } else { Vec::new() },
+        members,
+        members_total,
+        time: arrival.time,
+        appended_at: origin.appended_at,
+        firing: firing.number,
+    }
+}
+
+/// The entity of a key: its group-by value of that kind, or what the trigger says.
+fn entity_of(plan: &Plan, entry: &Entry, services: &[String]) -> Entity {
+    let value = match plan.entity {
+        EntityKind::Client => entry.client.map(|client| Value::Client(client_key(client.address)).to_string()),
+        EntityKind::Service => Some(services[entry.service.0 as usize].clone()),
+        EntityKind::Global => Some("all".to_owned()),
+        EntityKind::Network | EntityKind::User | EntityKind::Asn | EntityKind::Country | EntityKind::Host => None,
+    };
+    let first = || entry.group.first().map(ToString::to_string).unwrap_or_default();
+    Entity { kind: plan.entity, value: value.unwrap_or_else(first) }
+}

@@ -1,0 +1,200 @@
+//! All windows of all rules: a bounded table of keys. Pure.
+//!
+//! A slab in arrival order with a hash index beside it: the index is only ever looked up, so its order cannot be seen.
+//! When the table is full, a hand goes round the slab and takes the key of least worth among the next few: a flood of
+//! new keys pushes out itself, not an attack that is half detected (law 6).
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
+
+use crate::detect::plan::{BUCKETS, Plan};
+use crate::event::{HOUR, Value};
+
+use super::entry::{Arrival, Entry, Firing, bucket_of};
+
+/// Keys over all rules: a million active clients under one rule, some 300 bytes each.
+pub const KEYS_MAX: usize = 1_000_000;
+/// How many keys the hand weighs for each one it takes: the chance that all of them are worth keeping falls with the
+/// power of this number, the cost grows with it.
+const WEIGHED: usize = 8;
+/// How many keys each new key looks at for empty windows, so that the table shrinks while it is used.
+const SWEPT: usize = 2;
+
+/// A key is dropped only this long after its window emptied: no event may be so late (grace 10 min) or so early
+/// (future 5 min) that it would still have met the key, so the sweep cannot be seen in any result.
+const SWEEP_SLACK: i64 = HOUR;
+
+/// Windows by rule and key.
+#[derive(Clone, Debug)]
+pub struct Table {
+    slab: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    hand: usize,
+    index: HashTable<u32>,
+    hasher: foldhash::fast::FixedState,
+    keys_max: usize,
+    counters: TableCounters,
+}
+
+/// What happened to keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCounters {
+    /// Keys now.
+    pub keys: u64,
+    /// Keys that made room for new ones although their windows were not empty.
+    pub evicted: u64,
+    /// Arrivals older than their key's window.
+    pub behind: u64,
+}
+
+/// The part of a [`Table`] that is state: everything else follows from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    slab: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    hand: usize,
+    counters: TableCounters,
+}
+
+impl Table {
+    /// An empty table. `seed` keeps an attacker from choosing colliding keys; it cannot be seen in any result.
+    pub fn new(keys_max: usize, seed: u64) -> Table {
+        Table {
+            slab: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            index: HashTable::new(),
+            hasher: foldhash::fast::FixedState::with_seed(seed),
+            keys_max,
+            counters: TableCounters::default(),
+        }
+    }
+
+    /// Counters so far.
+    pub fn counters(&self) -> TableCounters {
+        self.counters
+    }
+
+    /// Takes an arrival into the window of its key; says what fired, and gives the key's entry.
+    pub fn add(
+        &mut self,
+        plans: &[Plan],
+        plan: u16,
+        group: &[Value],
+        arrival: &Arrival<'_>,
+    ) -> Option<(Firing, &Entry)> {
+        let hash = self.hash(plan, group);
+        let found = self.find(hash, plan, group);
+        let slot = found.unwrap_or_else(|| self.insert(plans, hash, plan, (group, arrival)));
+        let entry = self.slab[slot as usize].as_mut()?;
+        let Some(firing) = entry.add(&plans[plan as usize], arrival) else {
+            self.counters.behind += 1;
+            return None;
+        };
+        let entry = self.slab[slot as usize].as_ref()?;
+        firing.map(|firing| (firing, entry))
+    }
+
+    /// The state, to be written to a snapshot.
+    pub fn save(&self) -> Saved {
+        let Table { slab, free, hand, counters, .. } = self.clone();
+        Saved { slab, free, hand, counters }
+    }
+
+    /// The table that [`Table::save`] described.
+    pub fn restore(saved: Saved, keys_max: usize, seed: u64) -> Table {
+        let mut table = Table::new(keys_max, seed);
+        table.slab = saved.slab;
+        table.free = saved.free;
+        table.hand = saved.hand;
+        table.counters = saved.counters;
+        for slot in 0..table.slab.len() {
+            if let Some(entry) = &table.slab[slot] {
+                let hash = table.hash(entry.plan, &entry.group);
+                table.link(hash, slot as u32);
+            }
+        }
+        table
+    }
+
+    fn hash(&self, plan: u16, group: &[Value]) -> u64 {
+        self.hasher.hash_one((plan, group))
+    }
+
+    fn find(&self, hash: u64, plan: u16, group: &[Value]) -> Option<u32> {
+        let same = |slot: &u32| {
+            let entry = self.slab[*slot as usize].as_ref();
+            entry.is_some_and(|entry| entry.plan == plan && *entry.group == *group)
+        };
+        self.index.find(hash, same).copied()
+    }
+
+    fn insert(&mut self, plans: &[Plan], hash: u64, plan: u16, (group, arrival): (&[Value], &Arrival<'_>)) -> u32 {
+        self.sweep(plans, arrival);
+        if self.counters.keys as usize >= self.keys_max {
+            self.evict();
+        }
+        let entry = Entry::new(plan, &plans[plan as usize], group.into(), arrival);
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slab.push(None);
+                (self.slab.len() - 1) as u32
+            }
+        };
+        self.slab[slot as usize] = Some(entry);
+        self.link(hash, slot);
+        self.counters.keys += 1;
+        slot
+    }
+
+    fn link(&mut self, hash: u64, slot: u32) {
+        let (slab, hasher) = (&self.slab, &self.hasher);
+        self.index.insert_unique(hash, slot, |slot| match &slab[*slot as usize] {
+            Some(entry) => hasher.hash_one((entry.plan, &*entry.group)),
+            None => 0,
+        });
+    }
+
+    /// Looks at the next few keys and drops those whose windows are long empty.
+    fn sweep(&mut self, plans: &[Plan], arrival: &Arrival<'_>) {
+        for _ in 0..SWEPT.min(self.slab.len()) {
+            self.hand = (self.hand + 1) % self.slab.len();
+            let empty = |entry: &Entry| {
+                let plan = &plans[entry.plan as usize];
+                bucket_of(plan, arrival.time.plus(-SWEEP_SLACK)) - entry.newest() > BUCKETS as i64
+            };
+            if self.slab[self.hand].as_ref().is_some_and(empty) {
+                self.remove(self.hand as u32);
+            }
+        }
+    }
+
+    fn evict(&mut self) {
+        let mut least: Option<((bool, u64, i64), usize)> = None;
+        let mut weighed = 0;
+        while weighed < WEIGHED {
+            self.hand = (self.hand + 1) % self.slab.len();
+            let Some(entry) = &self.slab[self.hand] else { continue };
+            weighed += 1;
+            let candidate = (entry.worth(), self.hand);
+            least = Some(least.map_or(candidate, |least| least.min(candidate)));
+        }
+        if let Some((_, slot)) = least {
+            self.remove(slot as u32);
+            self.counters.evicted += 1;
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Some(entry) = self.slab[slot as usize].take() else { return };
+        let hash = self.hash(entry.plan, &entry.group);
+        if let Ok(found) = self.index.find_entry(hash, |other| *other == slot) {
+            found.remove();
+        }
+        self.free.push(slot);
+        self.counters.keys -= 1;
+    }
+}
