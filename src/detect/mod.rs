@@ -4,12 +4,14 @@
 
 mod condition;
 mod correlate;
+mod matcher;
 mod plan;
 mod rule;
 pub mod window;
 
 pub use condition::{Detection, Node, Part, Pattern, Predicate, Test};
 pub use correlate::{Correlator, Origin, Snapshot, group_of};
+pub use matcher::{BuildError, Matcher, Scratch};
 pub use plan::{BUCKETS, Plan, PlanKind, Plans, TIMESPAN_DEFAULT, entity_field, is_block};
 pub use rule::{
     Body, Comparison, Correlation, CorrelationKind, Example, Examples, Extension, LogSource, Measure, ResponsePlan,

@@ -1,0 +1,161 @@
+//! Request targets, split into the parts of a URL; addresses with a port or brackets around them. Pure.
+//!
+//! Deliberately without percent-decoding and without cutting at `#`: servers disagree on both, and rules look at the
+//! text as it was sent.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::event::{Event, Number, Text};
+
+/// Sets `url.path`, `url.query`, `url.extension` from `url.original`, and `url.scheme`, `url.domain`, `url.port` where
+/// the target names them; what the decoder set stays.
+pub(super) fn split(event: &mut Event<'_>) {
+    let Some(original) = event.text(Text::UrlOriginal) else { return };
+    let mut local = original;
+    if !original.starts_with('/') {
+        local = match absolute(original) {
+            Some((scheme, authority, local)) => {
+                set_absent(event, Text::UrlScheme, scheme);
+                set_authority(event, authority);
+                local
+            }
+            None if event.text(Text::HttpMethod) == Some("CONNECT") => {
+                set_authority(event, original);
+                ""
+            }
+            None => original,
+        };
+    }
+    let (path, query) = match memchr::memchr(b'?', local.as_bytes()) {
+        Some(at) => (&local[..at], Some(&local[at + 1..])),
+        None => (local, None),
+    };
+    set_absent(event, Text::UrlPath, path);
+    set_absent(event, Text::UrlQuery, query.unwrap_or_default());
+    if let Some(path) = event.text(Text::UrlPath) {
+        set_absent(event, Text::UrlExtension, extension(path));
+    }
+}
+
+/// Splits a port off a domain that a decoder took from a Host header as it was.
+pub(super) fn split_domain(event: &mut Event<'_>) {
+    if let Some(domain) = event.text(Text::UrlDomain)
+        && memchr::memchr(b':', domain.as_bytes()).is_some()
+    {
+        event.clear_text(Text::UrlDomain);
+        set_authority(event, domain);
+    }
+}
+
+/// Sets `url.domain` and `url.port` from `host`, `host:port` or `[address]:port`; what is set stays.
+pub(super) fn set_authority<'a>(event: &mut Event<'a>, authority: &'a str) {
+    // Whatever stands before the last `@` is user information.
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (domain, port) = match authority.rsplit_once(':') {
+        Some((domain, port)) if !domain.contains(':') || domain.ends_with(']') => (domain, port.parse::<u16>().ok()),
+        _ => (authority, None),
+    };
+    set_absent(event, Text::UrlDomain, domain.trim_start_matches('[').trim_end_matches(']'));
+    if let Some(port) = port
+        && event.number(Number::UrlPort).is_none()
+    {
+        event.set_number(Number::UrlPort, i64::from(port));
+    }
+}
+
+/// Sets a text unless it is empty, `-`, or the slot is filled.
+pub(super) fn set_absent<'a>(event: &mut Event<'a>, field: Text, value: &'a str) {
+    if !value.is_empty() && value != "-" && event.text(field).is_none() {
+        event.set_text(field, value);
+    }
+}
+
+/// The address in `203.0.113.9`, `203.0.113.9:4711`, `2001:db8::1`, `[2001:db8::1]:4711` or `fe80::1%eth0`. Octal and
+/// short IPv4 forms are none: programs disagree on what they mean.
+pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Some((IpAddr::V4(address), None));
+    }
+    if let Ok(socket) = text.parse::<SocketAddr>() {
+        return Some((socket.ip(), Some(socket.port())));
+    }
+    let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let text = text.split_once('%').map_or(text, |(address, _)| address);
+    text.parse::<Ipv6Addr>().ok().map(|address| (IpAddr::V6(address), None))
+}
+
+/// Scheme, authority and the rest of `http://shop.example:8080/a?b`.
+fn absolute(target: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    let named = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    named.then(|| (scheme, &rest[..end], &rest[end..]))
+}
+
+/// What follows the last dot of the last segment; empty where there is none.
+fn extension(path: &str) -> &str {
+    match memchr::memrchr2(b'.', b'/', path.as_bytes()) {
+        Some(at) if path.as_bytes()[at] == b'.' => &path[at + 1..],
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bumpalo::Bump;
+
+    use super::*;
+
+    fn parts(method: &str, target: &str) -> String {
+        let arena = Bump::new();
+        let mut event = Event::new(b"", &arena);
+        event.set_text(Text::HttpMethod, method);
+        event.set_text(Text::UrlOriginal, target);
+        split(&mut event);
+        let port = event.number(Number::UrlPort).map(|port| port.to_string());
+        let fields = [Text::UrlScheme, Text::UrlDomain, Text::UrlPath, Text::UrlQuery, Text::UrlExtension];
+        let texts = fields.map(|field| event.text(field).unwrap_or("·"));
+        format!("{} {}", texts.join(" "), port.as_deref().unwrap_or("·"))
+    }
+
+    #[test]
+    fn targets() {
+        for (method, target, expected) in [
+            ("GET", "/a/b.php?x=/c.d", "· · /a/b.php x=/c.d php ·"),
+            ("GET", "/", "· · / · · ·"),
+            ("GET", "/.env", "· · /.env · env ·"),
+            ("GET", "/v1.2/list?", "· · /v1.2/list · · ·"),
+            ("GET", "?a?b", "· · · a?b · ·"),
+            ("OPTIONS", "*", "· · * · · ·"),
+            ("GET", "http://u@shop.example:8080/a?u=http://x", "http shop.example /a u=http://x · 8080"),
+            ("GET", "https://shop.example?a", "https shop.example · a · ·"),
+            ("GET", "/r?u=http://x/y.z", "· · /r u=http://x/y.z · ·"),
+            ("CONNECT", "[2001:db8::1]:443", "· 2001:db8::1 · · · 443"),
+            ("CONNECT", "shop.example:443", "· shop.example · · · 443"),
+            ("GET", "shop.example", "· · shop.example · example ·"),
+            ("GET", "/?é=ü#x", "· · / é=ü#x · ·"),
+        ] {
+            assert_eq!(parts(method, target), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        for (text, expected) in [
+            ("203.0.113.9", Some(("203.0.113.9", None))),
+            ("203.0.113.9:4711", Some(("203.0.113.9", Some(4711)))),
+            ("2001:db8::1", Some(("2001:db8::1", None))),
+            ("[2001:db8::1]:4711", Some(("2001:db8::1", Some(4711)))),
+            ("[::1]", Some(("::1", None))),
+            ("fe80::1%eth0", Some(("fe80::1", None))),
+            ("010.0.0.1", None),
+            ("127.1", None),
+            ("unix:", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|(address, port)| (address.parse().unwrap(), port));
+            assert_eq!(address(text), expected, "{text}");
+        }
+    }
+}
