@@ -1,1 +1,79 @@
-//! One file per subcommand. I/O.
+//! One file per subcommand, each with `Arguments` and `run`; here only the way to them. I/O.
+//!
+//! Data goes to stdout, messages to stderr, and the exit status is one of [`Status`]. Text that others wrote passes
+//! [`output::visible`] before it reaches a terminal.
+#![expect(clippy::disallowed_methods, reason = "the command line reads files, the environment and the terminal")]
+
+mod check;
+mod config;
+mod error;
+mod export;
+mod load;
+pub mod output;
+mod pipelines;
+mod rules;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use error::{CliError, Status};
+pub use load::{Loaded, Sources};
+pub use test::Fire;
+
+/// What follows `sekisho`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sekisho",
+    version,
+    about = "Reads access, login, WAF and IDS logs, finds attacks, and blocks with receipts that replay",
+    after_help = "Exit status: 0 done; 1 input or configuration at fault; 2 usage; 3 environment at fault; 130 interrupted.",
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check configuration, pipelines and rules; report every fault at once
+    Check(check::Arguments),
+    /// Run the samples inside pipelines and the examples inside rules
+    Test(test::Arguments),
+    /// List, show or write out rules
+    Rules(rules::Arguments),
+    /// List, show or write out pipelines
+    Pipelines(pipelines::Arguments),
+    /// Show the configuration that results, each value with its origin
+    Config(config::Arguments),
+}
+
+/// Runs the command of this process's command line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let status = if error.use_stderr() { Status::Usage } else { Status::Done };
+            // Nothing better can be done when the terminal cannot be written to.
+            let _ = error.print();
+            return status.into();
+        }
+    };
+    match run(cli.command) {
+        Ok(status) => status.into(),
+        Err(error) => error.report().into(),
+    }
+}
+
+fn run(command: Command) -> Result<Status, CliError> {
+    match command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments, None),
+        Command::Rules(arguments) => rules::run(&arguments),
+        Command::Pipelines(arguments) => pipelines::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+    }
+}

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use crate::document::{Kind, Node};
 use crate::event::{DAY, HOUR, MINUTE, SECOND};
 
-use super::values::level_word;
 use super::{Collect, CollectSource, Config, Journal, Kafka, Keep, Origin, Start};
 
 /// One value of the configuration.
@@ -49,14 +48,14 @@ impl Config {
             ("time.stale", time.stale),
         ];
         times.into_iter().for_each(|(key, value)| add(key, duration(value)));
-        add("response.level", json!(level_word(self.response.level)));
+        add("response.level", json!(self.response.level.word()));
         add("response.shadow", json!(self.response.shadow));
         add("response.budget.per_minute", json!(self.response.budget.per_minute));
         add("response.budget.active", json!(self.response.budget.active));
         add("response.budget.share", share(self.response.budget.share));
         add("response.hold", duration(self.response.hold));
         add("rules.disable", self.rules.disable.iter().map(|mention| json!(mention.name)).collect());
-        let levels = self.rules.level.iter().map(|(mention, level)| (mention.name.clone(), json!(level_word(*level))));
+        let levels = self.rules.level.iter().map(|(mention, level)| (mention.name.clone(), json!(level.word())));
         add("rules.level", Value::Object(levels.collect()));
         add("collect", self.collect.iter().map(collected).collect());
         add("geoip.country", json!(self.geoip.country));

@@ -20,11 +20,6 @@ pub(super) const LEVELS: &[(&str, Level)] = &[
     ("block", Level::Block),
 ];
 
-/// The word for a response level.
-pub(super) fn level_word(level: Level) -> &'static str {
-    LEVELS.iter().find(|(_, l)| *l == level).map_or("observe", |(word, _)| word)
-}
-
 /// A duration that is longer than nothing and not absurd.
 pub(super) fn duration(keys: &mut Keys<'_, '_>, key: &'static str, default: i64) -> i64 {
     let Some(value) = keys.duration(key) else { return default };

@@ -7,9 +7,10 @@
 //! What a client controls (user name, request, headers) cannot move what is read before it: writers escape quotes, so
 //! the request begins at the first bare quote, and the time is the last bracket before it.
 
+use bumpalo::Bump;
 use memchr::{memchr, memchr2, memmem, memrchr};
 
-use crate::event::{Event, FlawKind, Number, Scalar, Text};
+use crate::event::{Event, FlawKind, Number, Scalar, Text, Time};
 
 use super::settings::Keep;
 use super::target::{self, set_absent};
@@ -53,7 +54,7 @@ impl Combined {
 
     /// Fills `event` from an access line; `false` where the line is none.
     pub(super) fn decode<'a>(&self, line: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
-        let Some(head) = head(line) else { return false };
+        let Some(head) = head(line).or_else(|| head(unwrapped(line)?)) else { return false };
         self.set_time(head.time, context, event);
         if let Some(chain) = head.forwarded {
             set_quoted(event, Text::XForwardedFor, chain);
@@ -80,7 +81,7 @@ impl Combined {
         } else if self.keeps_zone
             && let Some((_, zone)) = text.rsplit_once(' ')
         {
-            event.add_extra("event.timezone", Scalar::Text(zone));
+            event.add_extra("event.timezone", Scalar::Text(with_colon(zone, event.arena())));
         }
     }
 
@@ -96,7 +97,17 @@ impl Combined {
     }
 }
 
-fn time_of(text: &str, context: &Context<'_>) -> Option<crate::event::Time> {
+/// `+0100` as ECS writes it: `+01:00`.
+fn with_colon<'a>(zone: &'a str, arena: &'a Bump) -> &'a str {
+    match zone.split_at_checked(3) {
+        Some((hours, minutes)) if minutes.len() == 2 => {
+            bumpalo::format!(in arena, "{}:{}", hours, minutes).into_bump_str()
+        }
+        _ => zone,
+    }
+}
+
+fn time_of(text: &str, context: &Context<'_>) -> Option<Time> {
     time::clf(text.as_bytes()).or_else(|| time::rfc3339(text.as_bytes(), context.zone))
 }
 
@@ -120,6 +131,11 @@ fn head(line: &str) -> Option<Head<'_>> {
     let connection = connection.trim_ascii_end();
     time::clf(time.as_bytes())?;
     (!connection.is_empty()).then_some(Head { forwarded, who: "", time, connection, request })
+}
+
+/// A line that an export put in quotes as a whole, its own quotes as they were.
+fn unwrapped(line: &str) -> Option<&str> {
+    line.strip_prefix('"')?.strip_suffix('"')
 }
 
 /// The first quote that is not escaped.
@@ -216,7 +232,16 @@ fn set_addresses<'a>(text: &'a str, event: &mut Event<'a>) {
         set_absent(event, Text::SourceAddress, text);
         return;
     };
+    // nginx and rsyslog write a syslog frame in front, which ends with the program's name.
+    if let Some((_, behind_frame)) = text.rsplit_once(": ") {
+        return set_addresses(behind_frame, event);
+    }
     let (front, peer) = (text[..space].trim_ascii(), &text[space + 1..]);
+    if front.ends_with(',') && target::address(peer).is_none() {
+        // A list that does not end in an address attributes nothing to anybody.
+        set_absent(event, Text::SourceAddress, text);
+        return;
+    }
     set_absent(event, Text::SourceAddress, peer);
     let chain = front.bytes().any(|byte| matches!(byte, b',' | b' ')) || target::address(front).is_some();
     if chain {
@@ -323,10 +348,8 @@ fn word(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use bumpalo::Bump;
-
     use super::*;
-    use crate::event::{Field, Time};
+    use crate::event::Field;
 
     fn decoded<'a>(line: &'a str, arena: &'a Bump) -> Option<Event<'a>> {
         let mut event = Event::new(line.as_bytes(), arena);
@@ -364,7 +387,7 @@ mod tests {
             "@timestamp=2026-11-23T16:02:03.000Z | source.address=203.0.113.9 | user.name=frank | \
              http.request.method=GET | url.original=/a?b=1 | http.version=1.1 | http.response.status_code=200 | \
              http.response.body.bytes=5 | http.request.referrer=http://r/ | user_agent.original=curl/8 | \
-             event.timezone=Some(Text(\"+0100\")) | flaws=",
+             event.timezone=Some(Text(\"+01:00\")) | flaws=",
         );
         check(
             r#"::1 - - [26/Dec/2016:16:16:48 +0200] "-" 408 -"#,
@@ -389,22 +412,22 @@ mod tests {
             (r#""10.5.102.222, 199.96.1.1" 10.2.1.185 - -"#, "10.2.1.185 10.5.102.222, 199.96.1.1 · · ·"),
             ("2a03::8000, 10.225.192.17 10.2.2.121 - -", "10.2.2.121 2a03::8000, 10.225.192.17 · · ·"),
             ("199.96.1.1 10.2.2.121 - -", "10.2.2.121 199.96.1.1 · · ·"),
+            ("<190>Nov 23 17:02:05 front nginx: 203.0.113.9 - -", "203.0.113.9 · · · ·"),
             (r#""-" 10.2.1.185 - -"#, "10.2.1.185 · · · ·"),
-            ("localhost, localhost - -", "localhost localhost · · ·"),
+            ("localhost, localhost - -", "localhost, localhost · · · ·"),
             (r"203.0.113.9 - o\x22 [a", "203.0.113.9 · · · o\" [a"),
             ("203.0.113.9 - [01/Jan/2000:00:00:00 +0000] x", "203.0.113.9 · · · [01/Jan/2000:00:00:00 +0000] x"),
             ("203.0.113.9 -", "203.0.113.9 · · · ·"),
             ("- - -", "· · · · ·"),
         ] {
-            let values = ["source.address", "sekisho.http.x_forwarded_for", "url.domain", "url.port", "user.name"];
             let arena = Bump::new();
             let line = format!("{front} {rest}");
             let event = decoded(&line, &arena).unwrap();
-            let value = |name: &&str| match Field::of(name) {
-                Field::Text(slot) => event.text(slot).unwrap_or("·").to_owned(),
-                _ => event.number(Number::UrlPort).map_or("·".to_owned(), |port| port.to_string()),
-            };
-            assert_eq!(values.iter().map(value).collect::<Vec<_>>().join(" "), expected, "{line}");
+            let text = |slot| event.text(slot).unwrap_or("·");
+            let port = event.number(Number::UrlPort).map_or("·".to_owned(), |port| port.to_string());
+            let (address, chain) = (text(Text::SourceAddress), text(Text::XForwardedFor));
+            let given = format!("{address} {chain} {} {port} {}", text(Text::UrlDomain), text(Text::UserName));
+            assert_eq!(given, expected, "{line}");
             assert_eq!(event.occurred_at, Some(Time(1_795_453_323_000)), "{line}");
         }
     }
@@ -467,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_do_not_fit() {
+    fn other_lines_do_not_fit_and_odd_ones_do() {
         for line in [
             "",
             "\"",
@@ -478,6 +501,7 @@ mod tests {
         ] {
             check(line, "no");
         }
+        check(r#""h - - [soon] "GET / HTTP/1.1" 200 5 "-" "x"""#, "user_agent.original=x");
         check(r#"h - - [soon] "GET / HTTP/1.1" 200 5"#, "@timestamp=· | flaws=NotATime");
         check(r#"h - - [2026-11-23T17:02:03+01:00] "GET / HTTP/1.1" 200 5"#, "@timestamp=2026-11-23T16:02:03.000Z");
     }

@@ -8,21 +8,27 @@ mod context;
 mod escape;
 mod finish;
 mod items;
+mod json;
 mod login;
 mod request;
 mod service;
 mod settings;
+mod syslog;
 mod target;
 pub mod time;
 
 use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
 
-use crate::event::{Event, FlawKind, LINE_BYTES_MAX, Time};
+use crate::event::{Event, FlawKind, LINE_BYTES_MAX, Text, Time};
 
 pub use context::Context;
 pub use items::items;
+pub use json::{
+    Envelope, JournalEntry, JsonDecoder, ModsecurityDecoder, SuricataDecoder, journal_entry, unwrap_envelope,
+};
 pub use settings::{DecoderSettings, JsonSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp, Target, Unit};
+pub use syslog::SyslogDecoder;
 
 use combined::Combined;
 
@@ -35,12 +41,16 @@ pub struct Decoder {
 /// One format of a pipeline, ready to decode.
 enum Format {
     Combined(Combined),
+    Json(JsonDecoder),
+    Syslog(SyslogDecoder),
+    Modsecurity(ModsecurityDecoder),
+    Suricata(SuricataDecoder),
 }
 
 impl Decoder {
     /// Prepares the decoders of a pipeline.
     pub fn new(settings: Settings) -> Decoder {
-        let formats = settings.decoders.iter().filter_map(|format| Format::new(format, &settings.keep)).collect();
+        let formats = settings.decoders.iter().map(|format| Format::new(format, &settings.keep)).collect();
         Decoder { settings, formats }
     }
 
@@ -55,16 +65,7 @@ impl Decoder {
         let valid = text.is_ok();
         let text = text.unwrap_or_else(|_| ArenaString::from_utf8_lossy_in(line, arena).into_bump_str());
         let context = Context { reference, zone: &self.settings.zone };
-        let mut event = Event::new(line, arena);
-        let fits = self.formats.iter().enumerate().any(|(tried, format)| {
-            if tried > 0 {
-                event = Event::new(line, arena);
-            }
-            format.decode(text, &context, &mut event)
-        });
-        if !fits {
-            event = Event::new(line, arena);
-        }
+        let (mut event, fits) = self.understand(line, text, &context, arena);
         if !valid {
             event.add_flaw("event.original", FlawKind::InvalidUtf8);
         }
@@ -78,16 +79,50 @@ impl Decoder {
         }
         event
     }
+
+    /// Tries the formats on the line itself, then on what a shipper wrapped: an application's own object may well hold
+    /// a `message`, so the line comes first.
+    fn understand<'a>(
+        &'a self,
+        original: &'a [u8],
+        text: &'a str,
+        context: &Context<'_>,
+        arena: &'a Bump,
+    ) -> (Event<'a>, bool) {
+        let mut event = Event::new(original, arena);
+        if self.first_fit(text, context, &mut event) {
+            return (event, true);
+        }
+        let Some(envelope) = unwrap_envelope(text.as_bytes(), context, arena) else { return (event, false) };
+        let Ok(inner) = std::str::from_utf8(envelope.inner) else { return (event, false) };
+        let fits = self.first_fit(inner, context, &mut event);
+        if fits {
+            event.occurred_at = event.occurred_at.or(envelope.time);
+            target::set_absent(&mut event, Text::HostName, envelope.host.unwrap_or_default());
+        }
+        (event, fits)
+    }
+
+    /// Fills `event` by the first format that fits; without one it is as it was.
+    fn first_fit<'a>(&self, text: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
+        self.formats.iter().any(|format| {
+            let fits = format.decode(text, context, event);
+            if !fits {
+                *event = Event::new(event.original, event.arena());
+            }
+            fits
+        })
+    }
 }
 
 impl Format {
-    fn new(settings: &DecoderSettings, keep: &Keep) -> Option<Format> {
+    fn new(settings: &DecoderSettings, keep: &Keep) -> Format {
         match settings {
-            DecoderSettings::Combined => Some(Format::Combined(Combined::new(keep))),
-            DecoderSettings::Json(_)
-            | DecoderSettings::Syslog
-            | DecoderSettings::Modsecurity
-            | DecoderSettings::Suricata => None,
+            DecoderSettings::Combined => Format::Combined(Combined::new(keep)),
+            DecoderSettings::Json(settings) => Format::Json(JsonDecoder::new(settings, keep)),
+            DecoderSettings::Syslog => Format::Syslog(SyslogDecoder::new(keep)),
+            DecoderSettings::Modsecurity => Format::Modsecurity(ModsecurityDecoder::new()),
+            DecoderSettings::Suricata => Format::Suricata(SuricataDecoder::new(keep)),
         }
     }
 
@@ -95,6 +130,10 @@ impl Format {
     fn decode<'a>(&self, text: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
         match self {
             Format::Combined(format) => format.decode(text, context, event),
+            Format::Json(format) => format.decode(text.as_bytes(), context, event),
+            Format::Syslog(format) => format.decode(text.as_bytes(), context, event),
+            Format::Modsecurity(format) => format.decode(text.as_bytes(), context, event),
+            Format::Suricata(format) => format.decode(text.as_bytes(), context, event),
         }
     }
 }
@@ -118,7 +157,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::{Field, Login, Text};
+    use crate::event::{Field, Login};
 
     fn decoder() -> Decoder {
         Decoder::new(Settings {
@@ -165,6 +204,19 @@ mod tests {
         assert_eq!(event.categories, ["web", "authentication"]);
         assert_eq!(event.occurred_at.unwrap().to_string(), "2026-11-23T17:02:05.500Z");
         assert!(event.flaws().is_empty());
+    }
+
+    #[test]
+    fn shippers_envelopes_are_taken_off() {
+        let decoder = decoder();
+        let arena = Bump::new();
+        let line = br#"{"@timestamp":"2026-11-23T17:02:04Z","host":{"name":"front"},"message":"h - - [soon] \"GET /a HTTP/1.1\" 200 5"}"#;
+        let event = decoder.decode(line, Time(0), &arena);
+        assert_eq!(event.original, line);
+        assert_eq!(event.text(Text::UrlPath), Some("/a"));
+        assert_eq!(event.text(Text::HostName), Some("front"));
+        assert_eq!(event.occurred_at.unwrap().to_string(), "2026-11-23T17:02:04.000Z");
+        assert!(decoder.decode(br#"{"message":"nothing known"}"#, Time(0), &arena).undecodable());
     }
 
     #[test]

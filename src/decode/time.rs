@@ -198,7 +198,7 @@ fn month(name: &[u8]) -> Option<u8> {
 
 fn two(tens: u8, ones: u8) -> Option<u8> {
     let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then_some(tens * 10 + ones)
+    (tens < 10 && ones < 10).then(|| tens * 10 + ones)
 }
 
 /// A whole number of at most `length_max` digits; 18 is the most that always fits.

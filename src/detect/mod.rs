@@ -7,6 +7,7 @@ mod correlate;
 mod matcher;
 mod plan;
 mod rule;
+pub mod sigma;
 pub mod window;
 
 pub use condition::{Detection, Node, Part, Pattern, Predicate, Test};

@@ -125,6 +125,19 @@ pub enum Level {
     Block,
 }
 
+impl Level {
+    /// The word in settings and outputs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Observe => "observe",
+            Level::Alert => "alert",
+            Level::Throttle => "throttle",
+            Level::Challenge => "challenge",
+            Level::Block => "block",
+        }
+    }
+}
+
 /// What became of a finding's response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

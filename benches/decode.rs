@@ -1,0 +1,119 @@
+//! The combined decoder beside the `regex` crate, on the same lines in one run.
+//!
+//! The lines are the real ones of the data folder (`SEKISHO_DATA`, else `../shared/data`), or our own where it is not
+//! there. Rates are lines a second: `cargo bench --bench decode`. I/O.
+
+#![expect(clippy::disallowed_methods, reason = "the bench reads a file")]
+
+use std::hint::black_box;
+use std::io::Read;
+use std::path::PathBuf;
+
+use bumpalo::Bump;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+use sekisho::decode::{Decoder, DecoderSettings, Keep, LoginRoute, ServiceSettings, Settings, Stamp};
+use sekisho::event::{Text, Time};
+
+/// Events of one arena; it is reset after each batch, as in a worker.
+const BATCH_LINES: usize = 1_000;
+const LINES_MAX: usize = 10_000;
+
+fn lines() -> Vec<Vec<u8>> {
+    let folder = std::env::var_os("SEKISHO_DATA")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")), PathBuf::from);
+    let file = folder.join("access_logs/elastic_apache_semicomplete_10k.log.gz");
+    let mut text = Vec::new();
+    match std::fs::File::open(&file) {
+        Ok(file) => {
+            flate2::read::MultiGzDecoder::new(file).read_to_end(&mut text).expect("the data folder holds whole files");
+        }
+        Err(_) => {
+            eprintln!("{} is not there: measured on lines of our own", file.display());
+            text = own_lines();
+        }
+    }
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.take(LINES_MAX).map(<[u8]>::to_vec).collect()
+}
+
+/// Lines of ordinary length and variety.
+fn own_lines() -> Vec<u8> {
+    let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
+    let line = |n: usize| {
+        format!(
+            "198.51.{}.{} - - [23/Nov/2026:17:{:02}:{:02} +0000] \"GET /product/{n}?page={} HTTP/1.1\" {} {} \
+             \"https://shop.example/list?page={n}\" \"{agent}\"\n",
+            n % 200,
+            n % 251,
+            n / 60 % 60,
+            n % 60,
+            n % 17,
+            [200, 200, 200, 304, 404][n % 5],
+            n * 37 % 50_000,
+        )
+    };
+    (0..LINES_MAX).flat_map(|n| line(n).into_bytes()).collect()
+}
+
+fn settings() -> Settings {
+    let route = |path: &str| LoginRoute {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        failure: vec![401, 403],
+        success: vec![302, 303],
+    };
+    Settings {
+        pipeline: "nginx".to_owned(),
+        dataset: "nginx.access".to_owned(),
+        decoders: vec![DecoderSettings::Combined],
+        zone: jiff::tz::TimeZone::UTC,
+        stamp: Stamp::End,
+        service: ServiceSettings { from: None, known: Default::default(), default: "web".to_owned() },
+        logins: ["/login", "/user/login", "/wp-login.php"].map(route).to_vec(),
+        keep: Keep::Named(Default::default()),
+    }
+}
+
+fn combined(criterion: &mut Criterion) {
+    let lines = lines();
+    let mut group = criterion.benchmark_group("combined");
+    group.throughput(Throughput::Elements(lines.len() as u64));
+
+    let decoder = Decoder::new(settings());
+    let mut arena = Bump::new();
+    group.bench_function("decoder", |bencher| {
+        bencher.iter(|| {
+            let mut bytes = 0;
+            for batch in lines.chunks(BATCH_LINES) {
+                for line in batch {
+                    let event = decoder.decode(line, Time(0), &arena);
+                    bytes += event.text(Text::UrlPath).map_or(0, str::len);
+                    black_box(&event);
+                }
+                arena.reset();
+            }
+            bytes
+        });
+    });
+
+    let expression = r#"^(\S+) (\S+) (\S+) \[([^\]]+)\] "([A-Z]+) ([^ "]+) HTTP/([0-9.]+)" ([0-9]{3}) ([0-9]+|-) "([^"]*)" "([^"]*)""#;
+    let expression = regex::bytes::Regex::new(expression).expect("the expression is ours");
+    let mut locations = expression.capture_locations();
+    group.bench_function("regex, slices alone", |bencher| {
+        bencher.iter(|| {
+            let mut bytes = 0;
+            for line in &lines {
+                if expression.captures_read(&mut locations, line).is_some() {
+                    bytes += locations.get(6).map_or(0, |(start, end)| end - start);
+                }
+                black_box(&locations);
+            }
+            bytes
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, combined);
+criterion_main!(benches);

@@ -1,0 +1,258 @@
+//! The field map compiled into a trie of keys: path in the object → fields. Pure.
+//!
+//! Nested objects and dotted keys walk the same nodes. Deliberately without a look at values: how they are read is
+//! in [`super::convert`].
+
+use std::collections::BTreeSet;
+
+use crate::decode::{Keep, Target, Unit};
+use crate::event::Field;
+use crate::event::field::{ADDRESS_NAMES, NUMBER_NAMES, TEXT_NAMES};
+
+/// Starts of names that no log line may set by itself: what the engine concludes, and the raw line. A field map that
+/// names such a key sends it where it says.
+const RESERVED: [&str; 6] = ["sekisho.", "client.", "event.kind", "event.module", "event.dataset", "event.original"];
+
+/// A compiled field map.
+#[derive(Debug)]
+pub(super) struct FieldMap {
+    nodes: Vec<Node>,
+    leaves: Vec<Leaf>,
+    /// Whether keys that are not in the map are kept.
+    keep_all: bool,
+    /// What stands before the names of kept keys, with its dot.
+    prefix: String,
+    /// Whether any path is required.
+    requires: bool,
+}
+
+/// One key of a path.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    children: Table,
+    /// The fields this path goes to, as indices of leaves.
+    pub(super) leaves: Vec<usize>,
+    pub(super) required: bool,
+}
+
+/// One entry of the field map.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    pub(super) target: Target,
+    /// The target's dotted name.
+    pub(super) name: String,
+    /// Set for fields that say when it began or ended.
+    pub(super) moment: Option<Moment>,
+    /// Whether the field itself is kept; a moment counts for the duration all the same.
+    pub(super) kept: bool,
+    /// Leaves of the same field that stand before this one in the map; where they gave a value, this one is silent.
+    pub(super) before: Vec<usize>,
+}
+
+/// Fields without a slot that hold a time which others follow from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Start,
+    End,
+}
+
+impl FieldMap {
+    /// Compiles entries; without a `rest` prefix, keys that are ECS names themselves go to their fields.
+    pub(super) fn new(fields: &[(String, Target)], rest: Option<&str>, keep: &Keep) -> FieldMap {
+        let prefix = rest.map(|rest| format!("{}.", rest.trim_end_matches('.'))).unwrap_or_default();
+        let keep_all = matches!(keep, Keep::All);
+        let mut map = FieldMap { nodes: vec![Node::default()], leaves: Vec::new(), keep_all, prefix, requires: false };
+        for (path, target) in fields {
+            map.insert(path, target, keep);
+        }
+        if rest.is_none() {
+            map.insert_own_names(keep);
+        }
+        if let Keep::Named(names) = keep {
+            map.insert_wanted(names, keep);
+        }
+        map
+    }
+
+    /// Marks a path as required.
+    pub(super) fn require(&mut self, path: &str) {
+        let node = self.make(path);
+        self.nodes[node].required = true;
+        self.requires = true;
+    }
+
+    /// Whether any path is required.
+    pub(super) fn requires(&self) -> bool {
+        self.requires
+    }
+
+    /// Whether keys that are not in the map are kept.
+    pub(super) fn keeps_all(&self) -> bool {
+        self.keep_all
+    }
+
+    /// What stands before the names of kept keys.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether a line may set a field of this name.
+    pub(super) fn allows(name: &str) -> bool {
+        !RESERVED.iter().any(|reserved| name.starts_with(reserved))
+    }
+
+    /// The node of the outermost object.
+    pub(super) fn root(&self) -> usize {
+        0
+    }
+
+    /// A node by its index.
+    pub(super) fn node(&self, index: usize) -> &Node {
+        &self.nodes[index]
+    }
+
+    /// A leaf by its index.
+    pub(super) fn leaf(&self, index: usize) -> &Leaf {
+        &self.leaves[index]
+    }
+
+    /// The node of `key` below `node`; a key with dots walks several.
+    #[inline]
+    pub(super) fn child(&self, node: usize, key: &str) -> Option<usize> {
+        self.nodes[node].children.get(key).or_else(|| self.dotted(node, key))
+    }
+
+    fn dotted(&self, mut node: usize, key: &str) -> Option<usize> {
+        memchr::memchr(b'.', key.as_bytes())?;
+        for part in key.split('.') {
+            node = self.nodes[node].children.get(part)?;
+        }
+        Some(node)
+    }
+
+    fn insert(&mut self, path: &str, target: &Target, keep: &Keep) {
+        let node = self.make(path);
+        let name = target.field.name().to_owned();
+        let moments = [("event.start", Moment::Start), ("event.end", Moment::End)];
+        let moment = moments.into_iter().find(|(field, _)| *field == name).map(|(_, moment)| moment);
+        let kept = !matches!(target.field, Field::Extra(_)) || keeps(keep, &name);
+        if !kept && moment.is_none() {
+            return;
+        }
+        let same = |leaf: &Leaf| leaf.target.field == target.field;
+        let before = (0..self.leaves.len()).filter(|index| same(&self.leaves[*index])).collect();
+        self.nodes[node].leaves.push(self.leaves.len());
+        self.leaves.push(Leaf { target: target.clone(), name, moment, kept, before });
+    }
+
+    fn insert_own_names(&mut self, keep: &Keep) {
+        let texts = TEXT_NAMES.iter().map(|(_, name)| *name).chain(NUMBER_NAMES.iter().map(|(_, name)| *name));
+        let addresses = ADDRESS_NAMES.iter().map(|(_, name)| *name);
+        let others = ["@timestamp", "event.category", "event.type", "tags", "event.start", "event.end"];
+        for name in texts.chain(addresses).chain(others).filter(|name| Self::allows(name)) {
+            self.insert_new(name, Field::of(name), keep);
+        }
+    }
+
+    fn insert_wanted(&mut self, names: &BTreeSet<String>, keep: &Keep) {
+        for name in names {
+            let path = name.strip_prefix(&self.prefix).map(str::to_owned);
+            let own = self.prefix.is_empty() && !Self::allows(name);
+            if let (Some(path), field @ Field::Extra(_), false) = (path, Field::of(name), own) {
+                self.insert_new(&path, field, keep);
+            }
+        }
+    }
+
+    /// Inserts a field under a path that the map itself does not send elsewhere.
+    fn insert_new(&mut self, path: &str, field: Field, keep: &Keep) {
+        let node = self.make(path);
+        if self.nodes[node].leaves.is_empty() {
+            self.insert(path, &Target { field, unit: Unit::AsIs, values: Vec::new() }, keep);
+        }
+    }
+
+    fn make(&mut self, path: &str) -> usize {
+        let mut node = 0;
+        for part in path.split('.') {
+            node = match self.nodes[node].children.get(part) {
+                Some(child) => child,
+                None => {
+                    self.nodes.push(Node::default());
+                    let child = self.nodes.len() - 1;
+                    self.nodes[node].children.insert(part, child);
+                    child
+                }
+            };
+        }
+        node
+    }
+}
+
+/// Whether a field without a slot is kept.
+pub(super) fn keeps(keep: &Keep, name: &str) -> bool {
+    match keep {
+        Keep::All => true,
+        Keep::Named(names) => names.contains(name),
+    }
+}
+
+/// Keys → nodes by open addressing, at most half full: a look-up of a short key costs two loads and one comparison.
+/// The keys are the map's own, so nobody can aim at a slot.
+#[derive(Debug, Default)]
+struct Table {
+    slots: Vec<Option<(Box<str>, usize)>>,
+    filled: usize,
+}
+
+impl Table {
+    #[inline]
+    fn get(&self, key: &str) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = spread(key.as_bytes()) & mask;
+        while let Some((taken, node)) = &self.slots[at] {
+            if **taken == *key {
+                return Some(*node);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
+    fn insert(&mut self, key: &str, node: usize) {
+        if self.slots.len() <= self.filled * 4 {
+            let size = (self.slots.len() * 2).max(8);
+            let old = std::mem::replace(&mut self.slots, vec![None; size]);
+            old.into_iter().flatten().for_each(|(key, node)| self.place(key, node));
+        }
+        self.place(key.into(), node);
+        self.filled += 1;
+    }
+
+    fn place(&mut self, key: Box<str>, node: usize) {
+        let mask = self.slots.len() - 1;
+        let mut at = spread(key.as_bytes()) & mask;
+        while self.slots[at].is_some() {
+            at = (at + 1) & mask;
+        }
+        self.slots[at] = Some((key, node));
+    }
+}
+
+/// Mixes the first and last eight bytes and the length.
+#[inline]
+fn spread(key: &[u8]) -> usize {
+    let wide = |slice: &[u8]| slice.try_into().map_or(0, u64::from_le_bytes);
+    let half = |slice: &[u8]| slice.try_into().map_or(0, u32::from_le_bytes);
+    let (first, last) = match key.len() {
+        8.. => (wide(&key[..8]), wide(&key[key.len() - 8..])),
+        length @ 4..8 => (u64::from(half(&key[..4])), u64::from(half(&key[length - 4..]))),
+        0 => (0, 0),
+        length => (u64::from(key[0]) << 8 | u64::from(key[length / 2]), u64::from(key[length - 1])),
+    };
+    let mixed = (first ^ last.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 40) as usize
+}

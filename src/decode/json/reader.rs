@@ -1,0 +1,361 @@
+//! A pull reader for JSON as servers really write it: one pass, tolerant, borrowing. Pure.
+//!
+//! It never recurses: the caller walks objects and arrays and cannot get deeper than [`DEPTH_MAX`], because a value
+//! that lies deeper is skipped with a counter. What a log writer commonly breaks is mended on the way and noted in
+//! [`Mends`]; anything else is [`Broken`]. Deliberately without a document tree: a value nobody asks for is passed
+//! over, not built.
+
+use bumpalo::Bump;
+
+use super::string::{self, Scan};
+
+/// Objects and arrays nested deeper than this are dropped: no log writer nests deeper, an attacker does.
+pub(super) const DEPTH_MAX: u32 = 32;
+/// Digits of a number that are read; a longer one says nothing that a float could hold.
+pub(super) const NUMBER_BYTES_MAX: usize = 64;
+
+/// The text is no JSON, and not almost JSON either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken;
+
+/// What had to be mended or dropped so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mends {
+    pub(super) repaired: bool,
+    pub(super) invalid_utf8: bool,
+    pub(super) bad_escape: bool,
+    pub(super) too_deep: bool,
+}
+
+/// One value; after `Object` and `Array` the caller goes on inside it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    Object,
+    Array,
+    Text(Raw<'a>),
+    /// The digits as written.
+    Number(&'a str),
+    Bool(bool),
+    Null,
+    /// An empty value, a bare `-`, or something dropped for its depth or length.
+    Absent,
+}
+
+/// The inside of a string as written, its escapes not yet undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Raw<'a> {
+    written: &'a str,
+    escaped: bool,
+}
+
+/// Where the reader stands in one item.
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    depth: u32,
+    /// Whether nothing was read yet in the innermost container, so that no comma is due.
+    fresh: bool,
+    arena: &'a Bump,
+    pub(super) mends: Mends,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that stands inside the outermost object, or `None` where the item is no object.
+    pub(super) fn object(item: &'a [u8], arena: &'a Bump) -> Option<Reader<'a>> {
+        let start = item.iter().position(|byte| !is_space(*byte) && !string::BYTE_ORDER_MARK.contains(byte))?;
+        if item[start] != b'{' {
+            return None;
+        }
+        let mut mends = Mends::default();
+        let text = string::utf8(&item[start..], arena, &mut mends.invalid_utf8);
+        Some(Reader { text, bytes: text.as_bytes(), at: 1, depth: 1, fresh: true, arena, mends })
+    }
+
+    /// The arena that unescaped texts live in.
+    pub(super) fn arena(&self) -> &'a Bump {
+        self.arena
+    }
+
+    /// The next key of the object the reader stands in, the colon passed; `None` at the object's end.
+    #[inline]
+    pub(super) fn key(&mut self) -> Result<Option<Raw<'a>>, Broken> {
+        if !self.member(b'}')? {
+            return Ok(None);
+        }
+        if self.bytes[self.at] != b'"' {
+            return Err(Broken);
+        }
+        let key = self.string();
+        self.space();
+        match self.peek() {
+            Some(b':') => {
+                self.at += 1;
+                Ok(Some(key))
+            }
+            None => Ok(self.cut()),
+            Some(_) => Err(Broken),
+        }
+    }
+
+    /// Whether another element follows in the array the reader stands in.
+    pub(super) fn element(&mut self) -> Result<bool, Broken> {
+        self.member(b']')
+    }
+
+    /// The value of the key just read.
+    #[inline]
+    pub(super) fn value(&mut self) -> Result<Value<'a>, Broken> {
+        self.space();
+        match self.peek() {
+            Some(b'"') => Ok(Value::Text(self.string())),
+            Some(b'-' | b'0'..=b'9') => {
+                let first = self.number()?;
+                self.rest_of_list();
+                Ok(first)
+            }
+            // nginx writes nothing for an unset variable: `"urt":,`.
+            Some(b',' | b'}') | None => {
+                self.mends.repaired = true;
+                Ok(Value::Absent)
+            }
+            Some(byte) => self.other(byte),
+        }
+    }
+
+    /// The value of the array element that [`Reader::element`] found.
+    pub(super) fn element_value(&mut self) -> Result<Value<'a>, Broken> {
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(byte) => self.other(byte),
+            None => Ok(Value::Absent),
+        }
+    }
+
+    /// Passes over the rest of `value`: nothing for scalars, everything inside for objects and arrays.
+    #[inline]
+    pub(super) fn skip(&mut self, value: Value<'a>) -> Result<(), Broken> {
+        match value {
+            Value::Object => self.skip_container(0),
+            Value::Array => self.skip_container(1),
+            Value::Text(_) | Value::Number(_) | Value::Bool(_) | Value::Null | Value::Absent => Ok(()),
+        }
+    }
+
+    /// The text of a string with its escapes undone once.
+    #[inline]
+    pub(super) fn text(&mut self, raw: Raw<'a>) -> &'a str {
+        if raw.escaped { string::unescape(raw.written, self.arena, &mut self.mends) } else { raw.written }
+    }
+
+    /// Whether nothing but space follows the outermost object.
+    pub(super) fn finished(&mut self) -> bool {
+        while matches!(self.peek(), Some(byte) if is_space(byte)) {
+            self.at += 1;
+        }
+        self.at == self.bytes.len()
+    }
+
+    /// Moves to the next member and says whether there is one; commas too many or too few are mended.
+    #[inline]
+    fn member(&mut self, close: u8) -> Result<bool, Broken> {
+        let mut due = !self.fresh;
+        loop {
+            self.space();
+            match self.peek() {
+                Some(b',') => {
+                    self.mends.repaired |= !due;
+                    due = false;
+                    self.at += 1;
+                }
+                Some(byte) if byte == close => {
+                    self.mends.repaired |= !self.fresh && !due;
+                    self.at += 1;
+                    self.leave();
+                    return Ok(false);
+                }
+                Some(b'}' | b']') => return Err(Broken),
+                Some(_) => {
+                    self.mends.repaired |= due;
+                    self.fresh = false;
+                    return Ok(true);
+                }
+                None => {
+                    self.cut::<()>();
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// The item ends inside a container: the line was cut, what was read stands.
+    fn cut<T>(&mut self) -> Option<T> {
+        self.mends.repaired = true;
+        self.leave();
+        None
+    }
+
+    fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.fresh = false;
+    }
+
+    fn other(&mut self, byte: u8) -> Result<Value<'a>, Broken> {
+        match byte {
+            b'"' => Ok(Value::Text(self.string())),
+            b'{' => self.enter(Value::Object),
+            b'[' => self.enter(Value::Array),
+            b't' => self.word("true", Value::Bool(true)),
+            b'f' => self.word("false", Value::Bool(false)),
+            b'n' => self.word("null", Value::Null),
+            _ => Err(Broken),
+        }
+    }
+
+    fn enter(&mut self, value: Value<'a>) -> Result<Value<'a>, Broken> {
+        self.at += 1;
+        if self.depth >= DEPTH_MAX {
+            self.pass_deep();
+            return Ok(Value::Absent);
+        }
+        self.depth += 1;
+        self.fresh = true;
+        Ok(value)
+    }
+
+    /// Passes over a container that lies too deep, counting brackets only.
+    fn pass_deep(&mut self) {
+        self.mends.too_deep = true;
+        let mut open = 1usize;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' => {
+                    self.string();
+                    continue;
+                }
+                b'{' | b'[' => open += 1,
+                b'}' | b']' => open -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if open == 0 {
+                return;
+            }
+        }
+        self.mends.repaired = true;
+    }
+
+    /// Passes over an object (`kinds` 0) or array (1) by the same grammar as a reader who wants its values, so that
+    /// what fits does not depend on what is kept. One bit per level says which kind it is.
+    fn skip_container(&mut self, mut kinds: u64) -> Result<(), Broken> {
+        let outside = self.depth - 1;
+        while self.depth > outside {
+            let array = kinds & 1 == 1;
+            let value = match array {
+                true if self.element()? => self.element_value()?,
+                false if self.key()?.is_some() => self.value()?,
+                true | false => {
+                    kinds >>= 1;
+                    continue;
+                }
+            };
+            match value {
+                Value::Object => kinds <<= 1,
+                Value::Array => kinds = kinds << 1 | 1,
+                Value::Text(_) | Value::Number(_) | Value::Bool(_) | Value::Null | Value::Absent => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn string(&mut self) -> Raw<'a> {
+        let start = self.at + 1;
+        let end = string::plain(self.bytes, start);
+        if self.bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Raw { written: self.text.get(start..end).unwrap_or_default(), escaped: false };
+        }
+        self.uneven_string(start, end)
+    }
+
+    /// A string with escapes or control characters, or without an end.
+    #[cold]
+    fn uneven_string(&mut self, start: usize, plain: usize) -> Raw<'a> {
+        let Scan { end, odd, closed } = string::scan(self.bytes, plain);
+        self.mends.repaired |= odd || !closed;
+        self.at = end + usize::from(closed);
+        let written = self.text.get(start..end).unwrap_or_default();
+        Raw { written, escaped: written.contains('\\') }
+    }
+
+    fn word(&mut self, word: &str, value: Value<'a>) -> Result<Value<'a>, Broken> {
+        let rest = &self.bytes[self.at..];
+        if rest.starts_with(word.as_bytes()) {
+            self.at += word.len();
+            return Ok(value);
+        }
+        if !word.as_bytes().starts_with(rest) {
+            return Err(Broken);
+        }
+        self.at = self.bytes.len();
+        self.mends.repaired = true;
+        Ok(Value::Absent)
+    }
+
+    fn number(&mut self) -> Result<Value<'a>, Broken> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
+            self.at += 1;
+        }
+        let written = &self.text[start..self.at];
+        let ended = matches!(self.peek(), None | Some(b',' | b'}' | b']' | b':' | b' ' | b'\t' | b'\r' | b'\n'));
+        if !ended {
+            return Err(Broken);
+        }
+        if written == "-" {
+            self.mends.repaired = true;
+            return Ok(Value::Absent);
+        }
+        Ok(if written.len() <= NUMBER_BYTES_MAX { Value::Number(written) } else { Value::Absent })
+    }
+
+    /// Passes over the rest of `0.001, 0.002 : 0.003`, what nginx writes after several upstreams.
+    fn rest_of_list(&mut self) {
+        loop {
+            let mark = self.at;
+            self.space();
+            if !matches!(self.peek(), Some(b',' | b':')) {
+                return;
+            }
+            self.at += 1;
+            self.space();
+            let start = self.at;
+            while matches!(self.peek(), Some(b'0'..=b'9' | b'-' | b'.')) {
+                self.at += 1;
+            }
+            if self.at == start {
+                self.at = mark;
+                return;
+            }
+            self.mends.repaired = true;
+        }
+    }
+
+    #[inline(always)]
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+}
+
+/// Space around an item; a NUL is what C programs leave at the end.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0)
+}

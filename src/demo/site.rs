@@ -1,0 +1,163 @@
+//! The company's web site and the programs that visit it. Pure data.
+
+/// The host name of the shop.
+pub(super) const HOST: &str = "shop.example.com";
+
+/// Pages that exist.
+pub(super) const PAGES: &[&str] = &[
+    "/",
+    "/products",
+    "/products?page=2",
+    "/products/12",
+    "/products/37",
+    "/products/58",
+    "/products/91",
+    "/about",
+    "/blog",
+    "/blog/spring-catalogue",
+    "/blog/how-we-pack",
+    "/contact",
+    "/cart",
+    "/search?q=tea+kettle",
+    "/search?q=green+lamp",
+    "/faq",
+    "/shipping",
+    "/imprint",
+];
+
+/// What pages load, in order.
+pub(super) const ASSETS: &[&str] = &[
+    "/static/site.css",
+    "/static/app.js",
+    "/static/logo.svg",
+    "/static/fonts/inter.woff2",
+    "/img/hero.webp",
+    "/img/p12.webp",
+    "/img/p37.webp",
+    "/img/p58.webp",
+    "/favicon.ico",
+    "/static/vendor.js",
+];
+
+/// Links that lead nowhere since the relaunch.
+pub(super) const DEAD_LINKS: &[&str] = &[
+    "/catalogue-2019.pdf",
+    "/blog/old-post",
+    "/img/team-old.jpg",
+    "/products/404",
+    "/news/winter",
+    "/shop/lamps",
+    "/downloads/manual-a4.pdf",
+    "/press",
+    "/jobs/2021",
+    "/en/index.html",
+    "/products/7",
+    "/blog/feed.xml",
+    "/img/banner.gif",
+    "/gallery",
+    "/partners/list",
+    "/events/2020",
+];
+
+/// Browsers of the visitors.
+pub(super) const BROWSERS: &[&str] = &[
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (Linux; Android 14; SM-S921B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (Android 15; Mobile; rv:144.0) Gecko/144.0 Firefox/144.0",
+];
+
+/// Words that content scanners try; with [`EXTENSIONS`] they make 780 distinct paths, of which the site has none.
+pub(super) const WORDS: &[&str] = &[
+    "admin",
+    "administrator",
+    "backup",
+    "backups",
+    "old",
+    "test",
+    "tests",
+    "dev",
+    "stage",
+    "staging",
+    "config",
+    "conf",
+    "database",
+    "db",
+    "dump",
+    "sql",
+    "export",
+    "private",
+    "secret",
+    "secrets",
+    "internal",
+    "intranet",
+    "upload",
+    "uploads",
+    "files",
+    "tmp",
+    "temp",
+    "logs",
+    "log",
+    "error_log",
+    "debug",
+    "console",
+    "manager",
+    "phpmyadmin",
+    "pma",
+    "mysql",
+    "adminer",
+    "panel",
+    "cpanel",
+    "webmail",
+    "user",
+    "users",
+    "account",
+    "register",
+    "setup",
+    "install",
+    "installer",
+    "update",
+    "upgrade",
+    "api-docs",
+    "swagger",
+    "graphql",
+    "actuator",
+    "metrics",
+    "status",
+    "server-info",
+    "cgi-bin",
+    "scripts",
+    "wp-admin",
+    "wp-login",
+];
+
+pub(super) const EXTENSIONS: &[&str] =
+    &["", "/", ".php", ".bak", ".old", ".zip", ".tar.gz", ".sql", ".txt", ".html", ".asp", ".jsp", ".env"];
+
+/// Searches of a visitor with an odd taste in words.
+pub(super) const ODD_SEARCHES: &[&str] = &[
+    "select+a+lamp+from+union+square",
+    "drop+leaf+table",
+    "or+1+tea+set",
+    "script+font+poster",
+    "insert+into+frame",
+    "like+%27grandma%27s%27+kettle",
+    "a+%26+b+storage",
+    "update+kit+for+set",
+    "where+is+my+order",
+    "lamp+--+green",
+    "etc+and+more",
+    "cat+bowl",
+    "alert+sign",
+    "sleep+mask",
+    "benchmark+set",
+    "union+jack+mug",
+];
