@@ -73,7 +73,7 @@ pub(super) fn set_absent<'a>(event: &mut Event<'a>, field: Text, value: &'a str)
 /// The address in `203.0.113.9`, `203.0.113.9:4711`, `2001:db8::1`, `[2001:db8::1]:4711` or `fe80::1%eth0`. Octal and
 /// short IPv4 forms are none: programs disagree on what they mean.
 pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
-    if let Ok(address) = text.parse::<Ipv4Addr>() {
+    if let Some(address) = ipv4(text.as_bytes()) {
         return Some((IpAddr::V4(address), None));
     }
     if let Ok(socket) = text.parse::<SocketAddr>() {
@@ -82,6 +82,32 @@ pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let text = text.split_once('%').map_or(text, |(address, _)| address);
     text.parse::<Ipv6Addr>().ok().map(|address| (IpAddr::V6(address), None))
+}
+
+/// Four decimal parts without leading zeros, as the standard library has it; every line pays for this, so by hand.
+fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    if text.len() > "255.255.255.255".len() {
+        return None;
+    }
+    let (mut bits, mut part, mut digits, mut parts) = (0_u32, 0_u32, 0, 1);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' if digits == 0 || part != 0 => {
+                part = part * 10 + u32::from(byte - b'0');
+                digits += 1;
+                if part > 255 {
+                    return None;
+                }
+            }
+            b'.' if digits > 0 && parts < 4 => {
+                bits = bits << 8 | part;
+                (part, digits) = (0, 0);
+                parts += 1;
+            }
+            _ => return None,
+        }
+    }
+    (parts == 4 && digits > 0).then(|| Ipv4Addr::from_bits(bits << 8 | part))
 }
 
 /// Scheme, authority and the rest of `http://shop.example:8080/a?b`.
@@ -104,6 +130,7 @@ fn extension(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use bumpalo::Bump;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -137,6 +164,15 @@ mod tests {
             ("GET", "/?é=ü#x", "· · / é=ü#x · ·"),
         ] {
             assert_eq!(parts(method, target), expected, "{method} {target}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_is_the_standard_librarys(text in "[0-9.]{0,16}", bits in any::<u32>()) {
+            prop_assert_eq!(ipv4(text.as_bytes()), text.parse().ok());
+            let address = Ipv4Addr::from_bits(bits);
+            prop_assert_eq!(ipv4(address.to_string().as_bytes()), Some(address));
         }
     }
 

@@ -192,7 +192,8 @@ fn in_zone(civil: Civil, zone: &TimeZone) -> Option<Time> {
 }
 
 fn month(name: &[u8]) -> Option<u8> {
-    let index = MONTHS.iter().position(|month| month.as_slice() == name)?;
+    let name: [u8; 3] = name.try_into().ok()?;
+    let index = MONTHS.iter().position(|month| **month == name)?;
     Some(index as u8 + 1)
 }
 
