@@ -103,6 +103,7 @@ fn set_login(login: Login, event: &mut Event<'_>) {
     };
     event.set_text(Text::Login, outcome);
     target::set_absent(event, Text::EventOutcome, outcome);
+    event.set_text(Text::Login, outcome);
 }
 
 /// `event.dataset` and `service.name`.

@@ -21,7 +21,11 @@ pub(super) fn set<'a>(line: &'a str, event: &mut Event<'a>) {
         return;
     }
     // Methods are short: a search of the whole line would cost more than the few bytes.
-    let method_end = line.bytes().take(METHOD_BYTES_MAX + 1).position(|byte| byte == b' ');
+    let method_end = match line.as_bytes() {
+        [b'G', b'E', b'T', b' ', ..] => Some(3),
+        [b'P', b'O', b'S', b'T', b' ', ..] => Some(4),
+        other => other.iter().take(METHOD_BYTES_MAX + 1).position(|byte| *byte == b' '),
+    };
     let parts = method_end.map(|end| (&line[..end], &line[end + 1..]));
     let Some((method, rest)) = parts.filter(|(method, _)| is_method(method)) else {
         event.add_flaw(Text::UrlOriginal.name(), FlawKind::MalformedRequest);
@@ -63,8 +67,7 @@ fn is_version(text: &str) -> bool {
 
 /// A token of RFC 9110 that begins with a letter.
 fn is_method(text: &str) -> bool {
-    let common = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    common
+    matches!(text, "GET" | "POST")
         || text.starts_with(|first: char| first.is_ascii_alphabetic())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

@@ -85,29 +85,31 @@ pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
 }
 
 /// Four decimal parts without leading zeros, as the standard library has it; every line pays for this, so by hand.
-fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    if text.len() > "255.255.255.255".len() {
-        return None;
-    }
-    let (mut bits, mut part, mut digits, mut parts) = (0_u32, 0_u32, 0, 1);
-    for byte in text {
-        match byte {
-            b'0'..=b'9' if digits == 0 || part != 0 => {
-                part = part * 10 + u32::from(byte - b'0');
-                digits += 1;
-                if part > 255 {
-                    return None;
-                }
-            }
-            b'.' if digits > 0 && parts < 4 => {
-                bits = bits << 8 | part;
-                (part, digits) = (0, 0);
-                parts += 1;
-            }
-            _ => return None,
+pub(super) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut bits = 0;
+    let mut rest = text;
+    for part in 0..4 {
+        if part > 0 {
+            rest = rest.strip_prefix(b".")?;
         }
+        let (value, used) = match rest {
+            [b'0', ..] => (0, 1),
+            [a, b, c, ..] if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() => {
+                (u32::from(a - b'0') * 100 + u32::from(b - b'0') * 10 + u32::from(c - b'0'), 3)
+            }
+            [a, b, ..] if a.is_ascii_digit() && b.is_ascii_digit() => {
+                (u32::from(a - b'0') * 10 + u32::from(b - b'0'), 2)
+            }
+            [a, ..] if a.is_ascii_digit() => (u32::from(a - b'0'), 1),
+            _ => return None,
+        };
+        if value > 255 {
+            return None;
+        }
+        bits = bits << 8 | value;
+        rest = &rest[used..];
     }
-    (parts == 4 && digits > 0).then(|| Ipv4Addr::from_bits(bits << 8 | part))
+    rest.is_empty().then(|| Ipv4Addr::from_bits(bits))
 }
 
 /// Scheme, authority and the rest of `http://shop.example:8080/a?b`.
