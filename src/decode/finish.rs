@@ -101,7 +101,6 @@ fn set_login(login: Login, event: &mut Event<'_>) {
         Login::Success => "success",
         Login::Failure => "failure",
     };
-    event.set_text(Text::Login, outcome);
     target::set_absent(event, Text::EventOutcome, outcome);
     event.set_text(Text::Login, outcome);
 }
