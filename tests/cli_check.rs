@@ -301,6 +301,12 @@ fn built_in_files_are_listed_shown_and_written_out() {
 }
 
 #[test]
+fn samples_of_the_built_in_pipelines_hold() {
+    let good = run(&["test"]);
+    assert_eq!((good.status, good.err.as_str()), (0, ""), "{}", good.out);
+}
+
+#[test]
 fn a_sample_that_does_not_hold_is_told() {
     let sample = "samples:\n  - line: '203.0.113.9 - - [23/Nov/2026:17:02:03 +0000] \"GET /a HTTP/1.1\" 200 5'\n    fields: { url.path: /b }\n";
     let (_folder, path) = folder("p.yml", format!("{PIPELINE}{sample}").as_bytes());

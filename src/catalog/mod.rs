@@ -207,3 +207,6 @@ fn advise<'n>(fault: Fault, word: &str, names: impl Iterator<Item = &'n str> + C
     }
     fault.suggest(format!("{what} there are: {}", all.join(", ")))
 }
+
+#[cfg(test)]
+mod tests;

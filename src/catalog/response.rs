@@ -88,13 +88,22 @@ fn category(source: &LogSource) -> &'static str {
 
 /// What the rule counts, in words: its own, or else those of the rules it counts.
 fn counted(rule: &Rule, rules: &[Rule]) -> String {
-    let Body::Correlation(correlation) = &rule.body else { return "events".to_owned() };
-    let titles: Vec<String> = members(correlation, rules).map(|member| lower_first(&member.title)).collect();
-    let what = if titles.is_empty() { "events".to_owned() } else { format!("events \"{}\"", titles.join("\" or \"")) };
+    let own = rule.sekisho.counted.clone();
+    let Body::Correlation(correlation) = &rule.body else { return own.unwrap_or_else(|| quoted(rule)) };
+    if let Some(own) = own {
+        return own;
+    }
+    let words = |member: &Rule| member.sekisho.counted.clone().unwrap_or_else(|| quoted(member));
+    let members: Vec<String> = members(correlation, rules).map(words).collect();
+    let what = if members.is_empty() { "events".to_owned() } else { members.join(" or ") };
     match (&correlation.field, correlation.kind) {
         (Some(field), CorrelationKind::ValueCount) => format!("distinct {} in {what}", plural(field.name())),
         (_, CorrelationKind::EventCount | CorrelationKind::ValueCount | CorrelationKind::ValueAverage) => what,
     }
+}
+
+fn quoted(rule: &Rule) -> String {
+    format!("matches of \"{}\"", rule.title)
 }
 
 fn plural(field: &str) -> &str {
@@ -105,14 +114,4 @@ fn plural(field: &str) -> &str {
         "url.original" => "targets",
         other => other,
     }
-}
-
-fn lower_first(title: &str) -> String {
-    let mut chars = title.chars();
-    let Some(first) = chars.next() else { return String::new() };
-    // A word such as `SQL` keeps its capitals.
-    if chars.clone().next().is_some_and(char::is_uppercase) {
-        return title.to_owned();
-    }
-    first.to_lowercase().chain(chars).collect()
 }

@@ -55,7 +55,11 @@ impl<'c> Checker<'c> {
         for rule in self.rules {
             let words: BTreeSet<&str> = BTreeSet::from([rule.id.as_str(), rule.name.as_str()]);
             for word in words {
-                let Some(other) = self.by_name.insert(word, rule) else { continue };
+                // The first keeps its name, so that those who count it are not at fault as well.
+                let Some(other) = self.by_name.get(word).copied() else {
+                    self.by_name.insert(word, rule);
+                    continue;
+                };
                 let what = if word == rule.id { "id" } else { "name" };
                 let message = format!("two rules have the {what} `{word}`; the other is {}:{}", other.path, other.line);
                 let advice = format!("give one of them another {what}, or remove it");
@@ -96,7 +100,7 @@ impl<'c> Checker<'c> {
                 matches!(field, Field::Category | Field::Type | Field::Tags | Field::Timestamp | Field::Original);
             if many {
                 let message = format!("`{field}` cannot be grouped by: it is a list, or different in every event");
-                self.faults.push(self.sources.fault(rule, field.name(), message));
+                self.faults.push(self.sources.fault(rule, "group-by", message));
             }
         }
         let entity = rule.sekisho.entity;

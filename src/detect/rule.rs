@@ -98,6 +98,8 @@ pub struct Extension {
     pub after: Option<String>,
     /// Whether findings are about failures of a service (logins, errors), which an outage also causes (design §8.6).
     pub about_failures: bool,
+    /// What one match is, in words for messages and in the plural: "failed logins".
+    pub counted: Option<String>,
     pub examples: Examples,
 }
 

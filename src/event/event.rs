@@ -60,7 +60,7 @@ pub enum Scalar<'a> {
 }
 
 /// Something in an item that was not understood or had to be mended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Flaw<'a> {
     /// The dotted field it concerns, or `event.original` for the item as a whole.
     pub field: &'a str,

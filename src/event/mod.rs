@@ -5,17 +5,21 @@
 
 #[expect(clippy::module_inception, reason = "the noun and its room share the word of the glossary")]
 mod event;
+mod ecs;
 pub mod field;
 mod finding;
+mod json;
 pub mod outcome;
 mod position;
 mod record;
 mod signal;
 mod time;
 
+pub use ecs::{EcsDocument, Envelope, Layout, document};
 pub use event::{EXTRAS_MAX, Event, FLAWS_MAX, Flaw, FlawKind, Login, Scalar, TAGS_MAX};
 pub use field::{Address, Field, Number, Text};
 pub use finding::{Entity, EntityKind, Finding, Member, Severity, Window};
+pub use json::write_json;
 pub use outcome::Outcome;
 pub use position::{Input, Place, Position, Span};
 pub use record::{LINE_BYTES_MAX, Record};

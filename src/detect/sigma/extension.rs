@@ -57,6 +57,7 @@ pub(super) fn extension(source: &Arc<Source>, yaml: Option<&Yaml>, level: &str, 
         events_min: 0,
         after: None,
         about_failures: false,
+        counted: None,
         examples: Examples::default(),
     };
     let Some(yaml) = yaml else { return extension };
@@ -71,6 +72,7 @@ pub(super) fn extension(source: &Arc<Source>, yaml: Option<&Yaml>, level: &str, 
     extension.events_min = count.unwrap_or(0);
     extension.after = keys.text("after").map(str::to_owned);
     extension.about_failures = keys.boolean("about_failures").unwrap_or(false);
+    extension.counted = keys.text("counted").map(str::to_owned);
     if let Some(node) = keys.node_of("examples") {
         extension.examples = examples(source, node, keys.faults);
     }
