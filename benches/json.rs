@@ -1,6 +1,7 @@
 //! EVE and nginx JSON records through their decoders, beside a `serde_json::Value` of the same bytes. I/O.
 //!
-//! The records are generated here. Deliberately without an assertion: a wall clock proves nothing in a test.
+//! The records are generated here. Only the ratio within one run says something on a shared machine: the decoder that
+//! keeps few fields takes about 0.4 of the time of `serde_json::Value` for EVE and 0.46 for nginx. Deliberately without an assertion: a wall clock proves nothing in a test.
 
 use std::collections::BTreeSet;
 use std::hint::black_box;

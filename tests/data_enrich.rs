@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use bumpalo::Bump;
 use ipnet::IpNet;
+use sekisho::demo::Generator;
 use sekisho::enrich::{EnrichError, Enricher, Settings, describe_agent};
-use sekisho::event::{Address, Event, Number, Scalar, Text};
+use sekisho::event::{Address, Client, Event, Number, Scalar, Standing, Text};
 
 fn folder(name: &str) -> Option<PathBuf> {
     let data = std::env::var_os("SEKISHO_DATA").map(PathBuf::from);
@@ -153,6 +154,20 @@ fn sweep(enricher: &Enricher) {
     for bits in (0..=u32::MAX).step_by(16_777_259) {
         place(enricher, std::net::Ipv4Addr::from(bits).into());
         place(enricher, std::net::Ipv6Addr::from(u128::from(bits) << 96 | 1).into());
+    }
+}
+
+#[test]
+fn everybody_in_the_demo_can_be_held_to_account() {
+    let enricher = Enricher::new(Settings::default()).unwrap();
+    let mut cache = enricher.cache();
+    let networks = Generator::actors().into_iter().flat_map(|actor| actor.addresses);
+    for address in networks.flat_map(|net| [net.network(), net.broadcast()]) {
+        let arena = Bump::new();
+        let mut event = Event::new(b"", &arena);
+        event.set_address(Address::SourceIp, address);
+        let client = enricher.enrich(&mut event, &mut cache);
+        assert_eq!(client, Some(Client { address, standing: Standing::Attributed }));
     }
 }
 

@@ -20,7 +20,6 @@ use clap::{Parser, Subcommand};
 
 pub use error::{CliError, Status};
 pub use load::{Loaded, Sources};
-pub use test::Fire;
 
 /// What follows `sekisho`.
 #[derive(Debug, Parser)]
@@ -71,7 +70,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<Status, CliError> {
     match command {
         Command::Check(arguments) => check::run(&arguments),
-        Command::Test(arguments) => test::run(&arguments, None),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Pipelines(arguments) => pipelines::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

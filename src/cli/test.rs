@@ -6,16 +6,14 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::catalog::{Catalog, KeepExtras, Pipeline};
-use crate::detect::{Example, Rule};
+use crate::detect::Rule;
 use crate::event::RuleIndex;
+use crate::fold::rehearse;
 
 use super::check::{FaultFormat, counted};
 use super::load::Loaded;
 use super::output::{self, Output};
 use super::{CliError, Status};
-
-/// Feeds an example to the fold: whether its rule fires, or why it cannot be run.
-pub type Fire = fn(&Arc<Catalog>, RuleIndex, &Rule, &Example) -> Result<bool, String>;
 
 /// What follows `sekisho test`.
 #[derive(Debug, clap::Args)]
@@ -49,8 +47,7 @@ struct Failure {
     message: String,
 }
 
-/// Without a way to fire examples only the samples run, and the report says so.
-pub(super) fn run(arguments: &Arguments, fire: Option<Fire>) -> Result<Status, CliError> {
+pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
     let mut loaded = Loaded::of_config(arguments.config.as_deref());
     let given = loaded.take_any(&arguments.paths);
     let built = loaded.build(KeepExtras::All);
@@ -58,12 +55,10 @@ pub(super) fn run(arguments: &Arguments, fire: Option<Fire>) -> Result<Status, C
     let meant = |path: &str| given.is_empty() || given.iter().any(|name| name == path);
     let mut report = Report::default();
     catalog.pipelines.iter().filter(|pipeline| meant(&pipeline.path)).for_each(|pipeline| report.samples(pipeline));
-    if let Some(fire) = fire {
-        let rules = (0u16..).zip(&catalog.rules).filter(|(_, rule)| meant(&rule.path));
-        rules.for_each(|(index, rule)| report.examples(&catalog, (RuleIndex(index), rule), fire));
-    }
+    let rules = (0u16..).zip(&catalog.rules).filter(|(_, rule)| meant(&rule.path));
+    rules.for_each(|(index, rule)| report.examples(&catalog, RuleIndex(index), rule));
     match arguments.format {
-        FaultFormat::Text => report.text(fire.is_some())?,
+        FaultFormat::Text => report.text()?,
         FaultFormat::Json => report.json()?,
     }
     Ok(if report.failures.is_empty() { Status::Done } else { Status::Fault })
@@ -79,12 +74,12 @@ impl Report {
         }
     }
 
-    fn examples(&mut self, catalog: &Arc<Catalog>, (index, rule): (RuleIndex, &Rule), fire: Fire) {
+    fn examples(&mut self, catalog: &Arc<Catalog>, index: RuleIndex, rule: &Rule) {
         let examples = &rule.sekisho.examples;
         let wanted = examples.fires.iter().map(|example| (example, true));
         for (example, wanted) in wanted.chain(examples.quiet.iter().map(|example| (example, false))) {
             self.examples += 1;
-            let message = match (fire(catalog, index, rule, example), wanted) {
+            let message = match (rehearse::fires(catalog, index, rule, example), wanted) {
                 (Ok(fired), wanted) if fired == wanted => continue,
                 (Ok(_), true) => format!("`{}` does not fire on this example", rule.name),
                 (Ok(_), false) => format!("`{}` fires on this example and must stay quiet", rule.name),
@@ -94,12 +89,12 @@ impl Report {
         }
     }
 
-    fn text(&self, examples_run: bool) -> Result<(), CliError> {
+    fn text(&self) -> Result<(), CliError> {
         for failure in &self.failures {
             output::complain(&format!("{}:{}: {}", failure.path, failure.line, failure.message));
         }
         let mut out = Output::stdout();
-        let examples = if examples_run { counted(self.examples, "example") } else { "examples not run".to_owned() };
+        let examples = counted(self.examples, "example");
         let (samples, failed) = (counted(self.samples, "sample"), counted(self.failures.len(), "failure"));
         out.line(&format!("{samples}, {examples}, {failed}"))?;
         out.finish()

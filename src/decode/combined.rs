@@ -7,14 +7,21 @@
 //! What a client controls (user name, request, headers) cannot move what is read before it: writers escape quotes, so
 //! the request begins at the first bare quote, and the time is the last bracket before it.
 
+use std::net::IpAddr;
+
 use bumpalo::Bump;
 use memchr::{memchr, memchr2, memmem, memrchr};
 
-use crate::event::{Event, FlawKind, Number, Scalar, Text, Time};
+use crate::event::{Address, Event, FlawKind, Number, Scalar, Text, Time};
 
 use super::settings::Keep;
 use super::target::{self, set_absent};
 use super::{Context, escape, request, time};
+
+/// The usual length of a time: `23/Nov/2026:17:02:03 +0000`.
+const CLF_BYTES: usize = 26;
+/// The most digits that always fit an `i64`.
+const COUNT_DIGITS_MAX: usize = 18;
 
 /// The decoder of access lines.
 pub(super) struct Combined {
@@ -123,7 +130,10 @@ fn head(line: &str) -> Option<Head<'_>> {
     let quote = bare_quote(rest)?;
     let (before, request) = (&rest[..quote], &rest[quote + 1..]);
     if let Some(before) = before.strip_suffix("] ") {
-        let bracket = memrchr(b'[', before.as_bytes())?;
+        let bracket = match before.len().checked_sub(CLF_BYTES + 1) {
+            Some(at) if before.as_bytes()[at..].iter().rposition(|byte| *byte == b'[') == Some(0) => at,
+            _ => memrchr(b'[', before.as_bytes())?,
+        };
         let (who, time) = (before[..bracket].trim_ascii_end(), &before[bracket + 1..]);
         return Some(Head { forwarded, who, time, connection: "", request });
     }
@@ -206,6 +216,12 @@ fn set_quoted<'a>(event: &mut Event<'a>, slot: Text, field: Quoted<'a>) {
 ///
 /// The first ` - ` ends the addresses: a user name may hold another one, an address cannot.
 fn set_who<'a>(who: &'a str, event: &mut Event<'a>) {
+    if let Some(address) = who.strip_suffix(" - -")
+        && let Some(ip) = target::ipv4(address.as_bytes())
+    {
+        event.set_text(Text::SourceAddress, address);
+        return event.set_address(Address::SourceIp, IpAddr::V4(ip));
+    }
     let (addresses, user) = match memmem::find(who.as_bytes(), b" - ") {
         Some(at) => (&who[..at], &who[at + 3..]),
         None => who.strip_suffix(" -").map_or_else(|| identified(who), |addresses| (addresses, "")),
@@ -254,15 +270,30 @@ fn set_addresses<'a>(text: &'a str, event: &mut Event<'a>) {
 /// Reads the status; what follows it is given back.
 fn set_status<'a>(rest: &'a str, event: &mut Event<'a>) -> &'a str {
     let (text, rest) = word(rest.trim_ascii_start());
-    match text.parse::<u16>() {
-        Ok(status @ 100..=999) => event.set_number(Number::HttpStatus, i64::from(status)),
+    match count(text) {
+        Ok(Some(status @ 100..=999)) => event.set_number(Number::HttpStatus, status),
         // nginx writes 000 where it closed the connection without an answer.
-        Ok(0) => {}
-        Ok(_) => event.add_flaw(Number::HttpStatus.name(), FlawKind::OutOfRange),
-        Err(_) if text.is_empty() || text == "-" => {}
-        Err(_) => event.add_flaw(Number::HttpStatus.name(), FlawKind::NotANumber),
+        Ok(Some(0) | None) => {}
+        Ok(Some(_)) => event.add_flaw(Number::HttpStatus.name(), FlawKind::OutOfRange),
+        Err(kind) => event.add_flaw(Number::HttpStatus.name(), kind),
     }
     rest
+}
+
+/// A whole number; `-` and nothing are none.
+fn count(text: &str) -> Result<Option<i64>, FlawKind> {
+    if text.is_empty() || text == "-" {
+        return Ok(None);
+    }
+    let mut number = 0_i64;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(FlawKind::NotANumber);
+        }
+        number = number.wrapping_mul(10).wrapping_add(i64::from(digit));
+    }
+    if text.len() > COUNT_DIGITS_MAX { Err(FlawKind::OutOfRange) } else { Ok(Some(number)) }
 }
 
 /// Reads the size of the answer's body; what follows it is given back.
@@ -272,24 +303,24 @@ fn set_bytes<'a>(rest: &'a str, event: &mut Event<'a>) -> &'a str {
         return rest;
     }
     let (text, rest) = word(rest);
-    match text.parse::<u64>().map(i64::try_from) {
-        Ok(Ok(bytes)) => event.set_number(Number::HttpResponseBodyBytes, bytes),
-        Ok(Err(_)) => event.add_flaw(Number::HttpResponseBodyBytes.name(), FlawKind::OutOfRange),
-        Err(_) if text.is_empty() || text == "-" => {}
-        Err(_) => event.add_flaw(Number::HttpResponseBodyBytes.name(), FlawKind::NotANumber),
+    match count(text) {
+        Ok(Some(bytes)) => event.set_number(Number::HttpResponseBodyBytes, bytes),
+        Ok(None) => {}
+        Err(kind) => event.add_flaw(Number::HttpResponseBodyBytes.name(), kind),
     }
     rest
 }
 
 /// Referrer, user agent, the forwarding header directly behind it, and a request time wherever it stands.
 fn set_rest<'a>(text: &'a str, event: &mut Event<'a>) {
-    let mut slots = [Text::HttpReferrer, Text::UserAgent, Text::XForwardedFor].into_iter().peekable();
+    let mut slots: &[Text] = &[Text::HttpReferrer, Text::UserAgent, Text::XForwardedFor];
     let mut rest = text.trim_ascii_start();
     while !rest.is_empty() {
         if let Some(field) = rest.strip_prefix('"') {
             let (field, after) = quoted(field, |_| true);
-            if let Some(slot) = slots.next() {
-                set_quoted(event, slot, field);
+            if let [slot, further @ ..] = slots {
+                set_quoted(event, *slot, field);
+                slots = further;
             }
             if !field.closed {
                 event.add_flaw("event.original", FlawKind::Truncated);
@@ -299,8 +330,8 @@ fn set_rest<'a>(text: &'a str, event: &mut Event<'a>) {
             let (text, after) = word(rest);
             set_duration(text, event);
             // A quoted field further on is no forwarding header.
-            if slots.peek() == Some(&Text::XForwardedFor) {
-                slots.next();
+            if slots == [Text::XForwardedFor] {
+                slots = &[];
             }
             rest = after.trim_ascii_start();
         }
@@ -443,7 +474,7 @@ mod tests {
             (r#""GET /\xC3\xA9\xff HTTP/1.1" 200 5 "-" "\q""#, "/é\u{fffd} 200 \\q InvalidUtf8,BadEscape"),
             (r#""\x16\x03\x01\x02\x00\x01" 400 157 "-" "-""#, "· 400 · MalformedRequest"),
             (r#""GET / HTTP/1.1" 20x 1e5 "-" "x""#, "/ · x NotANumber,NotANumber"),
-            (r#""GET / HTTP/1.1" 99 99999999999999999999 "-" "x""#, "/ · x OutOfRange,NotANumber"),
+            (r#""GET / HTTP/1.1" 99 99999999999999999999 "-" "x""#, "/ · x OutOfRange,OutOfRange"),
             (r#""GET / HTTP/1.1" 200 5 "-" "cut of"#, "/ 200 cut of Truncated"),
             (r#""GET /cut-of"#, "/cut-of · · Truncated"),
             (r#""GET / HTTP/1.1" 200 "-" "x""#, "/ 200 x "),

@@ -102,13 +102,12 @@ fn set_login(login: Login, event: &mut Event<'_>) {
         Login::Failure => "failure",
     };
     target::set_absent(event, Text::EventOutcome, outcome);
+    event.set_text(Text::Login, outcome);
 }
 
-/// `event.dataset`, `event.module` and `service.name`.
+/// `event.dataset` and `service.name`.
 fn set_names<'a>(settings: &'a Settings, event: &mut Event<'a>) {
-    let module = settings.dataset.split('.').next().unwrap_or_default();
     target::set_absent(event, Text::EventDataset, &settings.dataset);
-    target::set_absent(event, Text::EventModule, module);
     // Always from the settings: a name that the line claims is only believed when it is known.
     event.set_text(Text::ServiceName, service::name(&settings.service, event));
 }

@@ -35,6 +35,8 @@ use combined::Combined;
 /// Turns the items of one pipeline into events.
 pub struct Decoder {
     settings: Settings,
+    /// `event.module`: the dataset's name before the dot.
+    module: String,
     formats: Vec<Format>,
 }
 
@@ -51,7 +53,8 @@ impl Decoder {
     /// Prepares the decoders of a pipeline.
     pub fn new(settings: Settings) -> Decoder {
         let formats = settings.decoders.iter().map(|format| Format::new(format, &settings.keep)).collect();
-        Decoder { settings, formats }
+        let module = settings.dataset.split('.').next().unwrap_or_default().to_owned();
+        Decoder { settings, module, formats }
     }
 
     /// Decodes one item. `reference` is the journal's time of its record, for times without a year.
@@ -65,13 +68,15 @@ impl Decoder {
         let valid = text.is_ok();
         let text = text.unwrap_or_else(|_| ArenaString::from_utf8_lossy_in(line, arena).into_bump_str());
         let context = Context { reference, zone: &self.settings.zone };
-        let (mut event, fits) = self.understand(line, text, &context, arena);
+        let mut event = Event::new(line, arena);
+        let fits = self.understand(text, &context, &mut event);
         if !valid {
             event.add_flaw("event.original", FlawKind::InvalidUtf8);
         }
         if line.len() < original.len() {
             event.add_flaw("event.original", FlawKind::Truncated);
         }
+        target::set_absent(&mut event, Text::EventModule, &self.module);
         if fits {
             finish::understood(&self.settings, &mut event);
         } else {
@@ -82,25 +87,18 @@ impl Decoder {
 
     /// Tries the formats on the line itself, then on what a shipper wrapped: an application's own object may well hold
     /// a `message`, so the line comes first.
-    fn understand<'a>(
-        &'a self,
-        original: &'a [u8],
-        text: &'a str,
-        context: &Context<'_>,
-        arena: &'a Bump,
-    ) -> (Event<'a>, bool) {
-        let mut event = Event::new(original, arena);
-        if self.first_fit(text, context, &mut event) {
-            return (event, true);
+    fn understand<'a>(&self, text: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
+        if self.first_fit(text, context, event) {
+            return true;
         }
-        let Some(envelope) = unwrap_envelope(text.as_bytes(), context, arena) else { return (event, false) };
-        let Ok(inner) = std::str::from_utf8(envelope.inner) else { return (event, false) };
-        let fits = self.first_fit(inner, context, &mut event);
+        let Some(envelope) = unwrap_envelope(text.as_bytes(), context, event.arena()) else { return false };
+        let Ok(inner) = std::str::from_utf8(envelope.inner) else { return false };
+        let fits = self.first_fit(inner, context, event);
         if fits {
             event.occurred_at = event.occurred_at.or(envelope.time);
-            target::set_absent(&mut event, Text::HostName, envelope.host.unwrap_or_default());
+            target::set_absent(event, Text::HostName, envelope.host.unwrap_or_default());
         }
-        (event, fits)
+        fits
     }
 
     /// Fills `event` by the first format that fits; without one it is as it was.

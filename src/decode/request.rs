@@ -11,15 +11,23 @@ use super::target::set_absent;
 /// Longer methods are none: the longest registered one has 17 letters.
 const METHOD_BYTES_MAX: usize = 32;
 
+/// As long as nearly every version is.
+const COMMON_VERSION: &str = " HTTP/1.1";
+
 /// Sets method, target and version from a request line without its quotes. An empty one or `-` is a connection
 /// without a request, which browsers make in advance: no flaw.
 pub(super) fn set<'a>(line: &'a str, event: &mut Event<'a>) {
     if line.is_empty() || line == "-" {
         return;
     }
-    let method_end = memchr(b' ', line.as_bytes()).unwrap_or(line.len());
-    let method = &line[..method_end];
-    let Some(rest) = line.get(method_end + 1..).filter(|_| is_method(method)) else {
+    // Methods are short: a search of the whole line would cost more than the few bytes.
+    let method_end = match line.as_bytes() {
+        [b'G', b'E', b'T', b' ', ..] => Some(3),
+        [b'P', b'O', b'S', b'T', b' ', ..] => Some(4),
+        other => other.iter().take(METHOD_BYTES_MAX + 1).position(|byte| *byte == b' '),
+    };
+    let parts = method_end.map(|end| (&line[..end], &line[end + 1..]));
+    let Some((method, rest)) = parts.filter(|(method, _)| is_method(method)) else {
         event.add_flaw(Text::UrlOriginal.name(), FlawKind::MalformedRequest);
         return;
     };
@@ -39,6 +47,12 @@ pub(super) fn set<'a>(line: &'a str, event: &mut Event<'a>) {
 
 /// Everything up to the last word is the target, spaces included, where the last word is a version.
 fn target_and_version(rest: &str) -> (&str, Option<&str>) {
+    if let Some((target, version)) =
+        rest.len().checked_sub(COMMON_VERSION.len()).and_then(|at| rest.split_at_checked(at))
+        && let Some(version) = version.strip_prefix(" HTTP/").filter(|version| is_version(version))
+    {
+        return (target, Some(version));
+    }
     let space = memrchr(b' ', rest.as_bytes());
     let last = space.map_or(rest, |at| &rest[at + 1..]);
     match last.strip_prefix("HTTP/").filter(|version| is_version(version)) {
@@ -53,9 +67,9 @@ fn is_version(text: &str) -> bool {
 
 /// A token of RFC 9110 that begins with a letter.
 fn is_method(text: &str) -> bool {
-    text.len() <= METHOD_BYTES_MAX
-        && text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    matches!(text, "GET" | "POST")
+        || text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 #[cfg(test)]

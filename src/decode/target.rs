@@ -73,7 +73,7 @@ pub(super) fn set_absent<'a>(event: &mut Event<'a>, field: Text, value: &'a str)
 /// The address in `203.0.113.9`, `203.0.113.9:4711`, `2001:db8::1`, `[2001:db8::1]:4711` or `fe80::1%eth0`. Octal and
 /// short IPv4 forms are none: programs disagree on what they mean.
 pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
-    if let Ok(address) = text.parse::<Ipv4Addr>() {
+    if let Some(address) = ipv4(text.as_bytes()) {
         return Some((IpAddr::V4(address), None));
     }
     if let Ok(socket) = text.parse::<SocketAddr>() {
@@ -82,6 +82,34 @@ pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let text = text.split_once('%').map_or(text, |(address, _)| address);
     text.parse::<Ipv6Addr>().ok().map(|address| (IpAddr::V6(address), None))
+}
+
+/// Four decimal parts without leading zeros, as the standard library has it; every line pays for this, so by hand.
+pub(super) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut bits = 0;
+    let mut rest = text;
+    for part in 0..4 {
+        if part > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        let (value, used) = match rest {
+            [b'0', ..] => (0, 1),
+            [a, b, c, ..] if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() => {
+                (u32::from(a - b'0') * 100 + u32::from(b - b'0') * 10 + u32::from(c - b'0'), 3)
+            }
+            [a, b, ..] if a.is_ascii_digit() && b.is_ascii_digit() => {
+                (u32::from(a - b'0') * 10 + u32::from(b - b'0'), 2)
+            }
+            [a, ..] if a.is_ascii_digit() => (u32::from(a - b'0'), 1),
+            _ => return None,
+        };
+        if value > 255 {
+            return None;
+        }
+        bits = bits << 8 | value;
+        rest = &rest[used..];
+    }
+    rest.is_empty().then(|| Ipv4Addr::from_bits(bits))
 }
 
 /// Scheme, authority and the rest of `http://shop.example:8080/a?b`.
@@ -104,6 +132,7 @@ fn extension(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use bumpalo::Bump;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -137,6 +166,15 @@ mod tests {
             ("GET", "/?é=ü#x", "· · / é=ü#x · ·"),
         ] {
             assert_eq!(parts(method, target), expected, "{method} {target}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_is_the_standard_librarys(text in "[0-9.]{0,16}", bits in any::<u32>()) {
+            prop_assert_eq!(ipv4(text.as_bytes()), text.parse().ok());
+            let address = Ipv4Addr::from_bits(bits);
+            prop_assert_eq!(ipv4(address.to_string().as_bytes()), Some(address));
         }
     }
 

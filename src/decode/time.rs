@@ -13,11 +13,12 @@ const HALF_YEAR: i64 = 182 * DAY;
 /// The years to each side in which 29 February occurs at least once (1896 to 1904 have none between).
 const LEAP_YEARS_APART: i64 = 8;
 
-const MONTHS: [&[u8; 3]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-
 /// The access-log form `23/Nov/2026:17:02:03 +0000`, with or without a fraction of the second.
 pub fn clf(text: &[u8]) -> Option<Time> {
+    clf_in_utc(text).or_else(|| clf_in_zone(text))
+}
+
+fn clf_in_zone(text: &[u8]) -> Option<Time> {
     let [d1, d2, b'/', m1, m2, m3, b'/', y1, y2, y3, y4, b':', rest @ ..] = text else { return None };
     let day = two(*d1, *d2)?;
     let month = month(&[*m1, *m2, *m3])?;
@@ -26,6 +27,23 @@ pub fn clf(text: &[u8]) -> Option<Time> {
     let zone = rest[used..].strip_prefix(b" ")?;
     let time = Time::from_civil(clock.on(year, month, day))?;
     held(time.0.checked_sub(offset(zone)?)?)
+}
+
+/// The usual length of [`clf`]'s form in UTC, read at fixed places: nearly every access line is one of these.
+fn clf_in_utc(text: &[u8]) -> Option<Time> {
+    let text: &[u8; 26] = text.try_into().ok()?;
+    let marks = [text[2], text[6], text[11], text[14], text[17]];
+    if marks != *b"//:::" || text[20..] != *b" +0000" {
+        return None;
+    }
+    let clock = Clock {
+        hour: two(text[12], text[13])?,
+        minute: two(text[15], text[16])?,
+        second: two(text[18], text[19])?,
+        millisecond: 0,
+    };
+    let year = i64::from(two(text[7], text[8])?) * 100 + i64::from(two(text[9], text[10])?);
+    Time::from_civil(clock.on(year, month(&text[3..6])?, two(text[0], text[1])?))
 }
 
 /// RFC 3339 and its relatives: `2026-11-23T17:02:03.414Z`, `2026-11-23 17:02:03,414 +0100`; any fraction, and where
@@ -192,8 +210,21 @@ fn in_zone(civil: Civil, zone: &TimeZone) -> Option<Time> {
 }
 
 fn month(name: &[u8]) -> Option<u8> {
-    let index = MONTHS.iter().position(|month| month.as_slice() == name)?;
-    Some(index as u8 + 1)
+    Some(match name {
+        b"Jan" => 1,
+        b"Feb" => 2,
+        b"Mar" => 3,
+        b"Apr" => 4,
+        b"May" => 5,
+        b"Jun" => 6,
+        b"Jul" => 7,
+        b"Aug" => 8,
+        b"Sep" => 9,
+        b"Oct" => 10,
+        b"Nov" => 11,
+        b"Dec" => 12,
+        _ => return None,
+    })
 }
 
 fn two(tens: u8, ones: u8) -> Option<u8> {

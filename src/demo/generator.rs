@@ -153,6 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn memory_holds_what_is_open_and_not_the_day() {
+        let mut generator = Generator::new(9, START, 24 * 60);
+        let (mut read, mut most) = (0, 0);
+        while read < 60_000 && generator.next().is_some() {
+            read += 1;
+            most = most.max(generator.queue.len() + generator.ready.len());
+        }
+        assert_eq!(read, 60_000);
+        assert!(most < 1_500, "{most} tasks and lines at once");
+    }
+
+    #[test]
     fn json_lines_are_json() {
         for line in day(3, 10).iter().filter(|line| ["login", "modsecurity", "suricata"].contains(&line.pipeline)) {
             let parsed: Result<serde_json::Value, _> = serde_json::from_str(&line.line);

@@ -120,7 +120,8 @@ pub(super) fn sensor(stage: &mut Stage<'_>, step: u32) {
         let text = "ET INFO okhttp User-Agent Outbound";
         stage.ids(POLLER, Signature { id: 2_013_030, text, category: "Misc activity", severity: 3 });
     } else {
-        let client = visitor(stage.random.below(VISITORS));
+        // Odd numbers come by IPv4, as the server's address in these flows does.
+        let client = visitor(stage.random.below(VISITORS) | 1);
         stage.tls(&client);
     }
 }

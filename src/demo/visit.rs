@@ -10,7 +10,7 @@ use super::stage::{Day, Stage};
 use super::task::{Output, Task};
 
 /// The mean of milliseconds between two visits at a load of 100.
-const PAUSE_MEAN: i64 = 170;
+const PAUSE_MEAN: i64 = 125;
 /// The load of each hour of the day, in percent: the office hours and the evening are busy.
 const HOURS: [i64; 24] =
     [45, 40, 35, 35, 40, 50, 70, 90, 110, 125, 130, 130, 125, 125, 130, 130, 125, 120, 120, 130, 135, 125, 90, 60];

@@ -224,6 +224,15 @@ mod tests {
     }
 
     #[test]
+    fn workers_share_one_enricher_and_own_their_caches() {
+        fn shared<T: Send + Sync + Clone>(_: &T) {}
+        fn owned<T: Send>(_: &T) {}
+        let enricher = enricher();
+        shared(&enricher);
+        owned(&enricher.cache());
+    }
+
+    #[test]
     fn a_pipeline_may_ignore_the_header() {
         let enricher = enricher().with_client(&[ClientSource::Peer, ClientSource::XForwardedFor]);
         assert_eq!(told(&enricher, "10.0.0.1", Some("8.8.8.8")), "10.0.0.1 Unattributed peer  0");

@@ -244,6 +244,79 @@ mod tests {
         assert!(["", "G", "gb", "GBR", "日"].iter().all(|text| country_code(text).is_none()));
     }
 
+    /// A text in the data format: type 2; from 29 bytes on the length stands in a byte of its own.
+    fn text(value: &str) -> Vec<u8> {
+        let length = value.len() as u8;
+        let head = if length < 29 { vec![2 << 5 | length] } else { vec![2 << 5 | 29, length - 29] };
+        [head, value.as_bytes().to_vec()].concat()
+    }
+
+    /// A map of encoded values: type 7.
+    fn map(pairs: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let pairs: Vec<Vec<u8>> = pairs.iter().flat_map(|(key, value)| [text(key), value.clone()]).collect();
+        [vec![7 << 5 | (pairs.len() / 2) as u8], pairs.concat()].concat()
+    }
+
+    /// A whole IPv4 file of one node: the lower half of all addresses has this record, the upper half none.
+    fn database(kind: &str, record: Vec<u8>) -> Arc<[u8]> {
+        let short = |value: u8| vec![5 << 5 | 1, value];
+        let metadata = map(&[
+            ("binary_format_major_version", short(2)),
+            ("binary_format_minor_version", short(0)),
+            ("build_epoch", vec![1, 2, 1]),
+            ("database_type", text(kind)),
+            ("description", map(&[("en", text("test"))])),
+            ("ip_version", short(4)),
+            ("languages", vec![0, 4]),
+            ("node_count", vec![6 << 5 | 1, 1]),
+            ("record_size", short(24)),
+        ]);
+        let tree = [0, 0, 1 + 16, 0, 0, 1];
+        [&tree[..], &[0; 16], &record, b"\xab\xcd\xefMaxMind.com", &metadata].concat().into()
+    }
+
+    #[test]
+    fn flat_layouts_are_told_by_their_records() {
+        let lite = map(&[
+            ("country_code", text("JP")),
+            ("country", text("Japan")),
+            ("asn", text("AS2497")),
+            ("as_name", text("IIJ")),
+        ]);
+        let older = map(&[("country", text("JP")), ("asn", text("AS2497")), ("name", text("IIJ"))]);
+        let isp = map(&[
+            ("country", map(&[("iso_code", text("JP"))])),
+            (
+                "traits",
+                map(&[
+                    ("autonomous_system_number", vec![6 << 5 | 2, 0x09, 0xc1]),
+                    ("autonomous_system_organization", text("IIJ")),
+                ]),
+            ),
+        ]);
+        for (kind, record) in [("ipinfo lite", lite), ("ipinfo country_asn", older), ("DBIP-ISP", isp)] {
+            let file = database(kind, record);
+            let geo = Geo::new(Some(file.clone()), Some(file)).unwrap();
+            let place = geo.place("8.8.8.8".parse().unwrap());
+            assert_eq!(
+                (place.country(), place.as_number(), geo.organization(place)),
+                (Some("JP"), Some(2497), Some("IIJ")),
+                "{kind}"
+            );
+            for nowhere in ["200.1.1.1", "2a00::1"] {
+                let place = geo.place(nowhere.parse().unwrap());
+                assert_eq!((place, geo.organization(place)), (Place::default(), None), "{kind} {nowhere}");
+            }
+        }
+    }
+
+    #[test]
+    fn records_of_other_things_are_the_wrong_kind() {
+        let file = database("domains", map(&[("domain", text("example.com"))]));
+        let error = Geo::new(Some(file), None).unwrap_err();
+        assert_eq!(error, EnrichError::WrongKind { database: Database::Country, kind: "domains".into() });
+    }
+
     #[test]
     fn what_is_no_database_is_refused_by_name() {
         for bytes in [&b""[..], b"text", &[0xab; 5000]] {

@@ -80,12 +80,13 @@ fn members<'a>(reader: &mut Reader<'a>, outer: &str, found: &mut Found<'a>) -> R
             Value::Object if outer.is_empty() && matches!(key, "event" | "host" | "body") => {
                 members(reader, key, found)?;
             }
-            Value::Text(raw) => {
+            Value::Text(raw) | Value::Number(raw) => {
                 let text = reader.text(raw);
                 offer(found, outer, key, text);
             }
-            Value::Number(text) => offer(found, outer, key, text),
-            Value::Object | Value::Array | Value::Bool(_) | Value::Null | Value::Absent => reader.skip(value)?,
+            Value::Object | Value::Array | Value::True | Value::False | Value::Null | Value::Absent => {
+                reader.skip(value)?
+            }
         }
     }
     Ok(())
@@ -165,7 +166,16 @@ pub fn journal_entry<'a>(item: &'a [u8], arena: &'a Bump) -> Option<JournalEntry
                 found |= key == "MESSAGE";
                 journal_field(&mut entry, key, text);
             }
-            (_, Value::Object | Value::Array | Value::Number(_) | Value::Bool(_) | Value::Null | Value::Absent) => {
+            (
+                _,
+                Value::Object
+                | Value::Array
+                | Value::Number(_)
+                | Value::True
+                | Value::False
+                | Value::Null
+                | Value::Absent,
+            ) => {
                 reader.skip(value).ok()?;
             }
         }
@@ -194,8 +204,14 @@ fn byte_list<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Broken> {
     let mut bytes = ArenaVec::new_in(reader.arena());
     while reader.element()? {
         match reader.element_value()? {
-            Value::Number(written) => bytes.push(written.parse().map_err(|_| Broken)?),
-            Value::Object | Value::Array | Value::Text(_) | Value::Bool(_) | Value::Null | Value::Absent => {
+            Value::Number(raw) => bytes.push(reader.text(raw).parse().map_err(|_| Broken)?),
+            Value::Object
+            | Value::Array
+            | Value::Text(_)
+            | Value::True
+            | Value::False
+            | Value::Null
+            | Value::Absent => {
                 return Err(Broken);
             }
         }

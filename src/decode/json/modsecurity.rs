@@ -73,7 +73,7 @@ struct Audit<'a> {
     agent: Option<&'a str>,
     cookie: Option<&'a str>,
     mime: Option<&'a str>,
-    forwarded: Option<&'a str>,
+    forwarded: Vec<&'a str>,
     messages: Vec<Message<'a>>,
     repeated: bool,
     too_many: bool,
@@ -97,8 +97,10 @@ fn read<'a>(reader: &mut Reader<'a>, place: Place, audit: &mut Audit<'a>) -> Res
                 }
             }
             Value::Array => reader.skip(value)?,
-            Value::Bool(said) if (place, key) == (Place::Action, "intercepted") => audit.intercepted = Some(said),
-            Value::Text(_) | Value::Number(_) | Value::Bool(_) | Value::Null | Value::Absent => {
+            Value::True | Value::False if (place, key) == (Place::Action, "intercepted") => {
+                audit.intercepted = Some(value == Value::True);
+            }
+            Value::Text(_) | Value::Number(_) | Value::True | Value::False | Value::Null | Value::Absent => {
                 scalar(reader, value, place, key, audit)?;
             }
         }
@@ -121,19 +123,18 @@ fn inside(place: Place, key: &str) -> Option<Place> {
 
 fn scalar<'a>(
     reader: &mut Reader<'a>,
-    value: Value<'a>,
+    value: Value,
     place: Place,
     key: &str,
     audit: &mut Audit<'a>,
 ) -> Result<(), Broken> {
     let text = match value {
-        Value::Text(raw) => reader.text(raw),
-        Value::Number(text) => text,
+        Value::Text(raw) | Value::Number(raw) => reader.text(raw),
         Value::Object | Value::Array => return reader.skip(value),
-        Value::Bool(_) | Value::Null | Value::Absent => return Ok(()),
+        Value::True | Value::False | Value::Null | Value::Absent => return Ok(()),
     };
     if place == Place::RequestHeaders {
-        audit.header(key, text, reader.arena());
+        audit.header(key, text);
     } else if let Some(slot) = audit.slot(place, key) {
         let repeated = slot.replace(text).is_some();
         audit.repeated |= repeated;
@@ -151,12 +152,13 @@ fn messages<'a>(reader: &mut Reader<'a>, audit: &mut Audit<'a>) -> Result<(), Br
                 detail(reader, &mut message, true)?;
                 Some(message)
             }
-            Value::Array | Value::Number(_) | Value::Bool(_) | Value::Null | Value::Absent => {
+            Value::Array | Value::Number(_) | Value::True | Value::False | Value::Null | Value::Absent => {
                 reader.skip(value)?;
                 None
             }
         };
-        match message {
+        // A line without a rule's fields is the engine talking about itself.
+        match message.filter(|message| !message.id.is_empty() || !message.text.is_empty()) {
             Some(message) if audit.messages.len() < MESSAGES_MAX => audit.messages.push(message),
             Some(_) => audit.too_many = true,
             None => {}
@@ -174,10 +176,8 @@ fn detail<'a>(reader: &mut Reader<'a>, message: &mut Message<'a>, outer: bool) -
             ("details", Value::Object) if outer => detail(reader, message, false)?,
             ("tags", Value::Array) => tags(reader, message)?,
             ("message", Value::Text(raw)) => message.text = reader.text(raw),
-            ("ruleId", Value::Text(raw)) => message.id = reader.text(raw),
-            ("ruleId", Value::Number(text)) => message.id = text,
-            ("severity", Value::Text(raw)) => message.severity = reader.text(raw),
-            ("severity", Value::Number(text)) => message.severity = text,
+            ("ruleId", Value::Text(raw) | Value::Number(raw)) => message.id = reader.text(raw),
+            ("severity", Value::Text(raw) | Value::Number(raw)) => message.severity = reader.text(raw),
             (_, other) => reader.skip(other)?,
         }
     }
@@ -218,7 +218,7 @@ impl<'a> Audit<'a> {
 
     /// Header names have no case, and a client may send any header twice: the last one counts, except that several
     /// X-Forwarded-For are one list (RFC 9110 §5.3).
-    fn header(&mut self, name: &str, text: &'a str, arena: &'a Bump) {
+    fn header(&mut self, name: &str, text: &'a str) {
         let slots = [
             ("host", &mut self.host),
             ("referer", &mut self.referrer),
@@ -229,11 +229,8 @@ impl<'a> Audit<'a> {
         if let Some((_, slot)) = slots.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
             self.repeated |= slot.replace(text).is_some();
         } else if name.eq_ignore_ascii_case("x-forwarded-for") {
-            self.repeated |= self.forwarded.is_some();
-            self.forwarded = Some(match self.forwarded {
-                Some(before) if before.len() < FORWARDED_BYTES_MAX => arena.alloc_str(&format!("{before}, {text}")),
-                Some(_) | None => text,
-            });
+            self.repeated |= !self.forwarded.is_empty();
+            self.forwarded.push(text);
         }
     }
 
@@ -248,6 +245,11 @@ impl<'a> Audit<'a> {
 
     fn request(&self, event: &mut Event<'a>, context: &Context<'_>) {
         let (method, target, version) = self.request_parts(event);
+        let forwarded: Option<&'a str> = match self.forwarded.as_slice() {
+            [] => None,
+            [one] => Some(one),
+            many => Some(event.arena().alloc_str(&many.join(", "))),
+        };
         let texts = [
             (Text::SourceAddress, self.client),
             (Text::DestinationAddress, self.server),
@@ -261,7 +263,7 @@ impl<'a> Audit<'a> {
             (Text::UserAgent, self.agent),
             (Text::HttpCookie, self.cookie),
             (Text::HttpRequestMime, self.mime),
-            (Text::XForwardedFor, self.forwarded),
+            (Text::XForwardedFor, forwarded),
         ];
         for (field, text) in texts {
             if let Some(text) = text.filter(|text| !matches!(*text, "" | "-")) {
@@ -335,9 +337,6 @@ impl<'a> Audit<'a> {
         }
     }
 }
-
-/// More than this of a forwarding list is nobody's proxy chain; joining on would cost the square of its length.
-const FORWARDED_BYTES_MAX: usize = 4_096;
 
 fn set_rule<'a>(event: &mut Event<'a>, telling: &Message<'a>) {
     for (field, text) in [(Text::RuleId, telling.id), (Text::RuleName, telling.text), (Text::Message, telling.text)] {

@@ -106,20 +106,17 @@ impl<'a> Walk<'_, 'a, '_> {
             let value = self.reader.value()?;
             self.members = true;
             let child = node.and_then(|node| self.map.child(node, key));
-            if !self.map.keeps_all() {
-                match child {
-                    Some(_) => self.value(child, value)?,
-                    None => self.reader.skip(value)?,
-                }
-                continue;
+            match (child, self.map.keeps_all()) {
+                (_, true) => self.named(child, key, value)?,
+                (Some(_), false) => self.value(child, value)?,
+                (None, false) => self.reader.skip(value)?,
             }
-            self.named(child, key, value)?;
         }
         Ok(())
     }
 
     /// A member where unmapped keys are kept, so that names matter.
-    fn named(&mut self, child: Option<usize>, key: &str, value: Value<'a>) -> Result<(), Broken> {
+    fn named(&mut self, child: Option<usize>, key: &str, value: Value) -> Result<(), Broken> {
         let mark = self.name.len();
         if mark + key.len() >= NAME_BYTES_MAX {
             self.event.add_flaw("event.original", FlawKind::TooManyFields);
@@ -134,7 +131,7 @@ impl<'a> Walk<'_, 'a, '_> {
         read
     }
 
-    fn value(&mut self, node: Option<usize>, value: Value<'a>) -> Result<(), Broken> {
+    fn value(&mut self, node: Option<usize>, value: Value) -> Result<(), Broken> {
         let present = !matches!(value, Value::Null | Value::Absent);
         self.required |= present && node.is_some_and(|node| self.map.node(node).required);
         match value {
@@ -145,12 +142,13 @@ impl<'a> Walk<'_, 'a, '_> {
                 self.found(node, Found::Text(text));
                 Ok(())
             }
-            Value::Number(written) => {
+            Value::Number(raw) => {
+                let written = self.reader.text(raw);
                 self.found(node, Found::Number(written));
                 Ok(())
             }
-            Value::Bool(value) => {
-                self.found(node, Found::Bool(value));
+            Value::True | Value::False => {
+                self.found(node, Found::Bool(value == Value::True));
                 Ok(())
             }
             Value::Null | Value::Absent => Ok(()),
@@ -173,7 +171,8 @@ impl<'a> Walk<'_, 'a, '_> {
     /// Lists in lists are one list; objects in lists give one list per name.
     fn elements(&mut self, node: Option<usize>, values: &mut Vec<Scalar<'a>>) -> Result<(), Broken> {
         while self.reader.element()? {
-            let found = match self.reader.element_value()? {
+            let value = self.reader.element_value()?;
+            let found = match value {
                 Value::Object => {
                     self.inside_lists += 1;
                     self.object(node)?;
@@ -185,8 +184,8 @@ impl<'a> Walk<'_, 'a, '_> {
                     continue;
                 }
                 Value::Text(raw) => Found::Text(self.reader.text(raw)),
-                Value::Number(written) => Found::Number(written),
-                Value::Bool(value) => Found::Bool(value),
+                Value::Number(raw) => Found::Number(self.reader.text(raw)),
+                Value::True | Value::False => Found::Bool(value == Value::True),
                 Value::Null | Value::Absent => continue,
             };
             match found.scalar() {

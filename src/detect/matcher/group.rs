@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::BuildError;
 use super::plan::{Anchor, SLOTS, Source};
 use super::scratch::Hit;
+use super::sieve::Sieve;
 
 /// Where a field's value stands in a scanned text, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Range {
 pub(super) struct Group {
     pub(super) source: Source,
     automaton: Option<DoubleArrayAhoCorasick<u32>>,
+    /// Absent where a whole value or a short literal is sought: then every text is scanned.
+    sieve: Option<Sieve>,
     /// The uses of literal `n` are `uses[starts[n]..starts[n + 1]]`.
     starts: Vec<u32>,
     uses: Vec<Use>,
@@ -67,6 +70,8 @@ impl Collected {
                 Some(DoubleArrayAhoCorasick::with_values(patterns).map_err(|error| BuildError(error.to_string()))?)
             }
         };
+        let whole = self.equals.iter().any(|values| !values.is_empty());
+        let sieve = if whole { None } else { Sieve::build(self.literals.keys()) };
         let mut starts = vec![0];
         let mut uses = Vec::new();
         for found in self.literals.into_values() {
@@ -74,11 +79,16 @@ impl Collected {
             starts.push(uses.len() as u32);
         }
         let equals = self.equals.map(|values| values.into_iter().map(|(text, hits)| (text.into(), hits)).collect());
-        Ok(Group { source, automaton, starts, uses, equals, asked })
+        Ok(Group { source, automaton, sieve, starts, uses, equals, asked })
     }
 }
 
 impl Group {
+    /// Whether a scan of `text` may find anything; `false` is certain.
+    pub(super) fn may_hold(&self, text: &[u8]) -> bool {
+        self.sieve.as_ref().is_none_or(|sieve| sieve.may_hold(text))
+    }
+
     /// Reports every hit of a folded text; `ranges` says which part of it is which field's value.
     pub(super) fn scan(&self, text: &str, ranges: &[Range], mut report: impl FnMut(Hit)) {
         for range in ranges {

@@ -17,6 +17,7 @@ mod plan;
 mod required;
 mod scan;
 mod scratch;
+mod sieve;
 mod values;
 mod witness;
 
@@ -261,7 +262,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn agrees_with_the_plain_meaning(
             nodes in prop::collection::vec(node(), 1..6),

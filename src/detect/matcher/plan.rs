@@ -78,10 +78,10 @@ impl Plan {
     /// How often this sign shows, very roughly, between 0 and 1: to choose between witnesses.
     pub(super) fn weight(&self) -> f64 {
         match &self.sign {
-            Sign::Literals { texts, .. } => texts.iter().map(|text| 0.7_f64.powi(text.len() as i32)).sum(),
-            Sign::Equal { .. } if few_values(&self.field) => 0.3,
+            Sign::Literals { texts, .. } => texts.iter().map(|text| 0.5_f64.powi(text.len() as i32)).sum(),
+            Sign::Equal { .. } if few_values(&self.field) => 1.0,
             Sign::Equal { .. } => 0.01,
-            Sign::Integer(_) if self.field == Field::Number(Number::HttpStatus) => 0.2,
+            Sign::Integer(_) if self.field == Field::Number(Number::HttpStatus) => 0.5,
             Sign::Integer(_) => 0.05,
             Sign::Never => 0.0,
         }

@@ -109,31 +109,38 @@ impl Matcher {
     }
 
     fn forms(&self, group: &Group, text: &str, joined: &Joined<'_>, scratch: &mut Scratch) {
-        self.joined(group, joined, None, scratch);
+        if group.may_hold(text.as_bytes()) {
+            self.joined(group, joined, None, scratch);
+        }
         for form in forms_of(text) {
             self.joined(group, joined, Some(*form), scratch);
         }
     }
 
     fn line(&self, group: &Group, event: &Event<'_>, scratch: &mut Scratch) {
-        let line = String::from_utf8_lossy(event.original);
-        let message = event.text(Text::Message);
         let alone = |slot, text| Joined { whole: None, pieces: [Some((slot, text)), None] };
-        if let Some(message) = message.filter(|message| line.is_ascii() && line.ends_with(message)) {
-            scratch.text.clear();
-            fold_into(&line, &mut scratch.text);
-            let end = line.len();
-            let tail = Range { slot: FIRST, start: end - message.len(), end };
-            let marks = &mut scratch.marks;
-            let report = |hit: Hit| marks.hit(hit, &self.witness_of[hit.test as usize]);
-            return group.scan(&scratch.text, &[Range { slot: WHOLE, start: 0, end }, tail], report);
+        let may_hold = |text: &[u8], slot: usize| group.asked[slot] && group.may_hold(text);
+        let message = event.text(Text::Message).filter(|message| may_hold(message.as_bytes(), FIRST));
+        let tail = message.filter(|message| event.original.is_ascii() && event.original.ends_with(message.as_bytes()));
+        if may_hold(event.original, WHOLE) || tail.is_some() {
+            let line = String::from_utf8_lossy(event.original);
+            self.line_and_tail(group, &line, tail.map(str::len), scratch);
         }
-        if group.asked[WHOLE] {
-            self.joined(group, &alone(WHOLE, &line), None, scratch);
-        }
-        if let (true, Some(message)) = (group.asked[FIRST], message) {
+        if let (Some(message), None) = (message, tail) {
             self.joined(group, &alone(FIRST, message), None, scratch);
         }
+    }
+
+    /// Scans a line, whose last `tail` bytes are the message too, where that is so.
+    fn line_and_tail(&self, group: &Group, line: &str, tail: Option<usize>, scratch: &mut Scratch) {
+        let text = &mut scratch.text;
+        text.clear();
+        fold_into(line, text);
+        let end = text.len();
+        let whole = Range { slot: WHOLE, start: 0, end };
+        let ranges = [whole, tail.map_or(whole, |tail| Range { slot: FIRST, start: end - tail, end })];
+        let marks = &mut scratch.marks;
+        group.scan(text, &ranges, |hit| marks.hit(hit, &self.witness_of[hit.test as usize]));
     }
 
     /// Scans one form of a joined text.

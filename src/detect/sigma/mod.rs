@@ -298,4 +298,26 @@ mod tests {
         assert_eq!(rule.sekisho.severity, Severity::Critical);
         assert_eq!(rule.name, rule.id);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(
+            condition in "(a|b|a\\*|_c|1|2|all|of|them|and|or|not|near|\\(|\\)|\\||é| ){0,12}",
+            field in "[a-c|]{0,3}(\\||contains|startswith|all|re|i|cidr|exists|gte|neq|windash|base64offset|wide|é){0,4}",
+            value in "[-/\\\\*?a-c1(){}\\[é. ]{0,8}",
+            kind in proptest::sample::select(vec!["", "correlation: {type: event_count, timespan: 1M, condition: ", "sekisho: {examples: "]),
+        ) {
+            let quoted = |text: &str| format!("'{text}'");
+            let close = if kind.is_empty() { "" } else { "}" };
+            let extra = if kind.is_empty() { String::new() } else { format!("{kind}{}{close}\n", quoted(&value)) };
+            let (field, value, condition) = (quoted(&field), quoted(&value), quoted(&condition));
+            let text = format!(
+                "title: t\n{extra}detection:\n  a: {{{field}: {value}}}\n  b: [{value}]\n  _c: {{x: [{value}, null]}}\n  condition: {condition}\n"
+            );
+            let documents = crate::document::parse("r.yml", &text).unwrap();
+            let mut faults = Faults::default();
+            let rule = parse(&documents[0], &mut faults);
+            proptest::prop_assert_eq!(rule.is_none(), !faults.is_empty());
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! All windows of all rules: a bounded table of keys. Pure.
 //!
 //! A slab in arrival order with a hash index beside it: the index is only ever looked up, so its order cannot be seen.
-//! When the table is full, a hand goes round the slab and takes the key of least worth among the next few: a flood of
-//! new keys pushes out itself, not an attack that is half detected (law 6).
+//! When the table is full, the key of least worth among a few scattered ones makes room: a flood of new keys pushes out
+//! itself, not an attack that is half detected (law 6). Scattered, because neighbours in the slab arrived together.
 
 use std::hash::BuildHasher;
 
@@ -16,7 +16,7 @@ use super::entry::{Arrival, Entry, Firing, bucket_of};
 
 /// Keys over all rules: a million active clients under one rule, some 300 bytes each.
 pub const KEYS_MAX: usize = 1_000_000;
-/// How many keys the hand weighs for each one it takes: the chance that all of them are worth keeping falls with the
+/// How many keys are weighed for each one that makes room: the chance that all of them are worth keeping falls with the
 /// power of this number, the cost grows with it.
 const WEIGHED: usize = 8;
 /// How many keys each new key looks at for empty windows, so that the table shrinks while it is used.
@@ -32,6 +32,7 @@ pub struct Table {
     slab: Vec<Option<Entry>>,
     free: Vec<u32>,
     hand: usize,
+    picks: u64,
     index: HashTable<u32>,
     hasher: foldhash::fast::FixedState,
     keys_max: usize,
@@ -55,6 +56,7 @@ pub struct Saved {
     slab: Vec<Option<Entry>>,
     free: Vec<u32>,
     hand: usize,
+    picks: u64,
     counters: TableCounters,
 }
 
@@ -65,6 +67,7 @@ impl Table {
             slab: Vec::new(),
             free: Vec::new(),
             hand: 0,
+            picks: 0,
             index: HashTable::new(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
             keys_max,
@@ -99,8 +102,8 @@ impl Table {
 
     /// The state, to be written to a snapshot.
     pub fn save(&self) -> Saved {
-        let Table { slab, free, hand, counters, .. } = self.clone();
-        Saved { slab, free, hand, counters }
+        let Table { slab, free, hand, picks, counters, .. } = self.clone();
+        Saved { slab, free, hand, picks, counters }
     }
 
     /// The table that [`Table::save`] described.
@@ -109,6 +112,7 @@ impl Table {
         table.slab = saved.slab;
         table.free = saved.free;
         table.hand = saved.hand;
+        table.picks = saved.picks;
         table.counters = saved.counters;
         for slot in 0..table.slab.len() {
             if let Some(entry) = &table.slab[slot] {
@@ -176,10 +180,11 @@ impl Table {
         let mut least: Option<((bool, u64, i64), usize)> = None;
         let mut weighed = 0;
         while weighed < WEIGHED {
-            self.hand = (self.hand + 1) % self.slab.len();
-            let Some(entry) = &self.slab[self.hand] else { continue };
+            self.picks += 1;
+            let slot = (scatter(self.picks) % self.slab.len() as u64) as usize;
+            let Some(entry) = &self.slab[slot] else { continue };
             weighed += 1;
-            let candidate = (entry.worth(), self.hand);
+            let candidate = (entry.worth(), slot);
             least = Some(least.map_or(candidate, |least| least.min(candidate)));
         }
         if let Some((_, slot)) = least {
@@ -197,4 +202,10 @@ impl Table {
         self.free.push(slot);
         self.counters.keys -= 1;
     }
+}
+
+/// The n-th pick: the finaliser of splitmix64, so that picks are spread over the slab and still follow from the state.
+fn scatter(pick: u64) -> u64 {
+    let mixed = (pick.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (pick >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed ^ (mixed >> 31)
 }

@@ -1,0 +1,132 @@
+//! A sieve before the automaton: most texts hold no literal at all, and it says so for a third of a scan. Pure.
+//!
+//! Every literal lends its rarest window of `stride + 1` bytes, so looking at each `stride`-th pair of bytes meets one
+//! pair of it; a pair that stands in some window is looked up by the bytes from the window's start. The looks do not wait
+//! for one another, as the skips of Wu and Manber do. It never misses a literal; what it lets through is scanned.
+
+/// The pairs of a shorter window allow no step.
+const WINDOW_MIN: usize = 3;
+/// A pair's offsets in its window are the bits of one byte.
+const WINDOW_MAX: usize = 9;
+const PAIRS: usize = 1 << 12;
+const STARTS_BITS: u32 = 14;
+/// Where a literal goes on so far it is looked up by so many bytes: `.git/` must not let every `.gif` through.
+const LONG: usize = 5;
+
+/// What is known of a group's literals; see the module.
+pub(super) struct Sieve {
+    stride: usize,
+    /// For each pair the offsets at which it stands in a window.
+    offsets: Box<[u8]>,
+    /// A set of hashes of literals from their window's start.
+    starts: Box<[u64]>,
+}
+
+impl Sieve {
+    /// A sieve for folded literals; `None` where one of them is too short for it.
+    pub(super) fn build<'l>(literals: impl Iterator<Item = &'l String> + Clone) -> Option<Sieve> {
+        // A text with other characters is let through, so literals with other characters need no place here.
+        let literals = literals.filter(|literal| literal.is_ascii());
+        let window = literals.clone().map(String::len).min()?.min(WINDOW_MAX);
+        if window < WINDOW_MIN {
+            return None;
+        }
+        let mut offsets = vec![0; PAIRS].into_boxed_slice();
+        let mut starts = vec![0; 1 << (STARTS_BITS - 6)].into_boxed_slice();
+        for literal in literals {
+            let rare = rarest(literal.as_bytes(), window);
+            for (offset, two) in rare[..window].windows(2).enumerate() {
+                offsets[pair(two[0], two[1])] |= 1 << offset;
+            }
+            let start = start(rare, if rare.len() < LONG { WINDOW_MIN } else { LONG });
+            starts[start >> 6] |= 1 << (start & 63);
+        }
+        Some(Sieve { stride: window - 1, offsets, starts })
+    }
+
+    /// Whether the folded form of `text` may hold a literal; `false` is certain.
+    pub(super) fn may_hold(&self, text: &[u8]) -> bool {
+        if !text.is_ascii() {
+            return true;
+        }
+        let mut at = 0;
+        while at + 1 < text.len() {
+            let offsets = self.offsets[pair(text[at], text[at + 1])];
+            if offsets != 0 && self.starts_near(text, at, offsets) {
+                return true;
+            }
+            at += self.stride;
+        }
+        false
+    }
+
+    fn starts_near(&self, text: &[u8], at: usize, offsets: u8) -> bool {
+        (0..self.stride).filter(|offset| offsets >> offset & 1 == 1).any(|offset| {
+            let rest = at.checked_sub(offset).map_or(&[][..], |start| &text[start..]);
+            rest.len() >= WINDOW_MIN && self.known(start(rest, WINDOW_MIN))
+                || rest.len() >= LONG && self.known(start(rest, LONG))
+        })
+    }
+
+    fn known(&self, start: usize) -> bool {
+        self.starts[start >> 6] >> (start & 63) & 1 == 1
+    }
+}
+
+/// The literal from the start of its rarest window on.
+fn rarest(literal: &[u8], window: usize) -> &[u8] {
+    let ordinary = |at: &usize| literal[*at..*at + window].iter().filter(|byte| is_ordinary(**byte)).count();
+    let at = (0..=literal.len() - window).min_by_key(ordinary).unwrap_or_default();
+    &literal[at..]
+}
+
+/// Bytes that stand in nearly every log line.
+fn is_ordinary(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" \"-./:;()[],".contains(&byte)
+}
+
+/// The place of two ASCII bytes in the table. Leaving bit five out folds letters; what else it joins is let through.
+fn pair(first: u8, second: u8) -> usize {
+    let six = |byte: u8| usize::from(byte & 0x1f | (byte & 0x40) >> 1);
+    six(first) << 6 | six(second)
+}
+
+/// The place of a text by its first `length` bytes, folded likewise.
+fn start(bytes: &[u8], length: usize) -> usize {
+    let key = bytes[..length].iter().fold(length as u64, |sum, byte| sum << 8 | u64::from(byte | 0x20));
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - STARTS_BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fold::fold;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_literal_is_missed(
+            literals in prop::collection::vec("[ab/@`]{3,9}", 1..4),
+            before in "[abAB/@ä]{0,20}",
+            after in "[abAB/@]{0,5}",
+            chosen in any::<prop::sample::Index>(),
+        ) {
+            let sieve = Sieve::build(literals.iter()).unwrap();
+            let literal = chosen.get(&literals).to_uppercase();
+            let text = format!("{before}{literal}{after}");
+            prop_assert!(sieve.may_hold(text.as_bytes()));
+            let holds = literals.iter().any(|literal| fold(&before).contains(literal));
+            prop_assert!(!holds || sieve.may_hold(before.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn ordinary_text_is_held_back() {
+        let literals = ["union select".to_owned(), "/etc/passwd".to_owned(), "<script".to_owned()];
+        let sieve = Sieve::build(literals.iter()).unwrap();
+        assert!(!sieve.may_hold(b"GET /index.html HTTP/1.1"));
+        assert!(!sieve.may_hold(b""));
+        assert!(Sieve::build(["ab".to_owned()].iter()).is_none());
+    }
+}

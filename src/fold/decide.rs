@@ -1,0 +1,204 @@
+//! Batches → outcomes: one order, one state. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Catalog;
+use crate::detect::window::{InputIndex, TableCounters};
+use crate::detect::{self, Correlator, Origin};
+use crate::event::{Finding, Input, Outcome, RuleIndex, SECOND, Signal, Tally, Time};
+use crate::respond::{self, Responder};
+
+use super::batch::{Batch, TALLIES_MAX, Tallies};
+use super::clock::Clock;
+
+/// The fold that decides: windows, incidents, blocks, budgets.
+pub struct Decide {
+    catalog: Arc<Catalog>,
+    inputs: Vec<Input>,
+    clock: Clock,
+    /// Tallies whose second stream time has not passed yet.
+    pending: BTreeMap<i64, Tallies>,
+    correlator: Correlator,
+    responder: Responder,
+    counters: DecideCounters,
+    /// Where set, findings of other rules are not concluded: for deriving one block again.
+    only: Option<RuleIndex>,
+    findings: Vec<Finding>,
+}
+
+/// What decide counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecideCounters {
+    pub signals: u64,
+    pub tallies: u64,
+    /// Tallies beyond the limit.
+    pub tallies_dropped: u64,
+    pub findings: u64,
+}
+
+/// The state of a [`Decide`]: what a snapshot holds.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecideSnapshot {
+    inputs: Vec<Input>,
+    clock: Clock,
+    pending: Vec<(i64, Tallies)>,
+    correlator: detect::Snapshot,
+    responder: respond::State,
+    counters: DecideCounters,
+}
+
+impl Decide {
+    /// Nothing decided yet. `seed` cannot be seen in any result.
+    pub fn new(catalog: Arc<Catalog>, inputs: Vec<Input>, seed: u64) -> Decide {
+        let correlator = Correlator::new(Arc::clone(&catalog.plans), Arc::clone(&catalog.services), seed);
+        Decide {
+            responder: Responder::new(Arc::clone(&catalog.respond)),
+            correlator,
+            clock: Clock::new(inputs.len()),
+            inputs,
+            pending: BTreeMap::new(),
+            counters: DecideCounters::default(),
+            only: None,
+            findings: Vec::new(),
+            catalog,
+        }
+    }
+
+    /// A fold that concludes findings of one rule only: for deriving a block again from its receipt.
+    pub fn new_for_rule(catalog: Arc<Catalog>, inputs: Vec<Input>, rule: RuleIndex) -> Decide {
+        Decide { only: Some(rule), ..Decide::new(catalog, inputs, 0) }
+    }
+
+    /// Folds a batch in, empties it, and adds what leaves.
+    pub fn fold(&mut self, batch: &mut Batch, out: &mut Vec<Outcome>) {
+        self.take_tallies(batch);
+        for (input, signal) in batch.steps.drain(..) {
+            self.advance(input, Some(signal.high), signal.appended_at, out);
+            self.signal(input, &signal, out);
+        }
+        for (input, end) in std::mem::take(&mut batch.ends) {
+            self.advance(input, end.high, end.appended_at, out);
+        }
+    }
+
+    /// Ends a recording: stream time advances by the lateness and a second, so that open tallies count. Nothing
+    /// expires by it, for the journal's time stays.
+    pub fn finish(&mut self, out: &mut Vec<Outcome>) {
+        let Some(stream) = self.clock.stream else { return };
+        let end = stream.plus(self.catalog.time.lateness + SECOND);
+        self.clock.stream = Some(end);
+        self.release(end, self.clock.journal.unwrap_or(end), out);
+    }
+
+    /// Counters of this fold.
+    pub fn counters(&self) -> DecideCounters {
+        self.counters
+    }
+
+    /// Counters of the windows.
+    pub fn window_counters(&self) -> TableCounters {
+        self.correlator.counters()
+    }
+
+    /// The response's state.
+    pub fn responder(&self) -> &Responder {
+        &self.responder
+    }
+
+    /// The whole state.
+    pub fn save(&self) -> DecideSnapshot {
+        DecideSnapshot {
+            inputs: self.inputs.clone(),
+            clock: self.clock.clone(),
+            pending: self.pending.iter().map(|(second, tallies)| (*second, tallies.clone())).collect(),
+            correlator: self.correlator.save(),
+            responder: self.responder.state().clone(),
+            counters: self.counters,
+        }
+    }
+
+    /// The fold that [`Decide::save`] described, under the same catalog.
+    pub fn restore(catalog: Arc<Catalog>, snapshot: DecideSnapshot, seed: u64) -> Decide {
+        let mut decide = Decide::new(Arc::clone(&catalog), snapshot.inputs, seed);
+        decide.clock = snapshot.clock;
+        decide.pending = snapshot.pending.into_iter().collect();
+        decide.correlator.restore(snapshot.correlator, seed);
+        decide.responder = Responder::restore(Arc::clone(&catalog.respond), snapshot.responder);
+        decide.counters = snapshot.counters;
+        decide
+    }
+
+    fn take_tallies(&mut self, batch: &mut Batch) {
+        self.counters.tallies_dropped += std::mem::take(&mut batch.tallies.dropped);
+        let mut held: usize = self.pending.values().map(Tallies::len).sum();
+        for (input, tally) in batch.tallies.drain() {
+            if held >= TALLIES_MAX {
+                self.counters.tallies_dropped += 1;
+                continue;
+            }
+            let second = self.pending.entry(tally.second).or_default();
+            let before = second.len();
+            second.add_tally(input, &tally);
+            held += second.len() - before;
+        }
+    }
+
+    fn advance(&mut self, input: InputIndex, high: Option<Time>, appended_at: Time, out: &mut Vec<Outcome>) {
+        let before = self.clock.journal.unwrap_or(appended_at);
+        self.clock.note(input.0 as usize, high, appended_at, self.catalog.time.idle);
+        if let Some(stream) = self.clock.stream {
+            self.release(stream, before, out);
+            let journal = self.clock.journal.unwrap_or(appended_at);
+            self.responder.advance(stream, journal, out);
+        }
+    }
+
+    /// Lets every tally count whose second stream time has passed by the lateness, in order. Each second counts at the
+    /// journal's time at which that became so, so that the size of the step cannot be seen.
+    fn release(&mut self, stream: Time, before: Time, out: &mut Vec<Outcome>) {
+        let journal = self.clock.journal.unwrap_or(before);
+        let delay = journal.since(stream).max(0);
+        while let Some(entry) = self.pending.first_entry() {
+            let due = Time((*entry.key() + 1) * SECOND).plus(self.catalog.time.lateness);
+            if due > stream {
+                return;
+            }
+            let mut tallies = entry.remove();
+            let at = before.max(due.plus(delay).min(journal));
+            self.responder.advance(due, at, out);
+            for (input, tally) in tallies.take_sorted() {
+                self.tally(input, &tally, at, out);
+            }
+        }
+    }
+
+    fn tally(&mut self, input: InputIndex, tally: &Tally, journal: Time, out: &mut Vec<Outcome>) {
+        self.counters.tallies += 1;
+        let service = &self.catalog.services[tally.service.0 as usize];
+        self.responder.observe(tally, service, out);
+        let origin = Origin { input, inputs: &self.inputs, appended_at: journal };
+        self.correlator.tally(tally, origin, &mut self.findings);
+        self.conclude(out);
+    }
+
+    fn signal(&mut self, input: InputIndex, signal: &Signal, out: &mut Vec<Outcome>) {
+        self.counters.signals += 1;
+        let journal = self.clock.journal.unwrap_or(signal.appended_at);
+        let origin = Origin { input, inputs: &self.inputs, appended_at: journal };
+        self.findings.extend(self.correlator.signal(signal, origin));
+        self.conclude(out);
+    }
+
+    fn conclude(&mut self, out: &mut Vec<Outcome>) {
+        for finding in self.findings.drain(..) {
+            if self.only.is_some_and(|only| only != finding.rule) {
+                continue;
+            }
+            self.counters.findings += 1;
+            self.responder.respond(&finding, out);
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The laws of `lib.rs` as properties over generated logs. A failing case prints its seed and shrinks.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use sekisho::catalog::{Catalog, File, Files, KeepExtras, Maker, PipelineIndex, built_in};
+use sekisho::config::Config;
+use sekisho::detect::window::{Arrival, InputIndex, Table};
+use sekisho::detect::{BUCKETS, Comparison, Plan, PlanKind, Plans};
+use sekisho::event::{
+    Client, EntityKind, Field, Input, Outcome, Place, RuleIndex, ServiceIndex, Standing, Time, Value,
+};
+use sekisho::fold::{Batch, Decide, DecideSnapshot, Examiner, Ingest, RawRecord, Sightings};
+
+const START: i64 = 1_795_435_507_000;
+
+/// Rules with thresholds so low that short logs meet them.
+const RULES: &str = "
+title: failed
+name: failed
+logsource: { category: authentication }
+detection: { s: { sekisho.login: failure }, condition: s }
+---
+title: missing
+name: missing
+logsource: { category: webserver }
+detection: { s: { http.response.status_code: 404 }, condition: s }
+---
+title: any request
+name: request
+logsource: { category: webserver }
+detection: { s: { 'http.response.status_code|gte': 100 }, condition: s }
+---
+title: guessing
+name: guessing
+correlation: { type: event_count, rules: [failed], group-by: [client.ip], timespan: 20s, condition: { gte: 3 } }
+sekisho: { severity: major, entity: client, response: { level: block, ttl: 1m, because: low } }
+---
+title: scan
+name: scan
+correlation: { type: value_count, rules: [missing], group-by: [client.ip], timespan: 30s, condition: { gte: 3, field: url.path } }
+sekisho: { severity: major, entity: client, response: { level: block, ttl: 2m, because: low } }
+---
+title: flood
+name: flood
+correlation: { type: event_count, rules: [request], group-by: [client.ip], timespan: 16s, condition: { gte: 6 } }
+sekisho: { severity: major, entity: client, measure: requests, response: { level: block, ttl: 1m, because: low } }
+---
+title: errors
+name: errors
+correlation: { type: value_avg, rules: [request], group-by: [service.name], timespan: 16s, condition: { gte: 0.3, field: http.response.status_code } }
+sekisho: { severity: major, entity: service, measure: error_share, events_min: 4, response: { level: alert, ttl: 1m, because: low } }
+";
+
+fn catalog() -> Arc<Catalog> {
+    let rules = File { path: "laws.yml".to_owned(), text: RULES.to_owned(), maker: Maker::User };
+    let files = Files { rules: vec![rules], ..built_in() };
+    let built = Catalog::build(&Config::default(), &files, KeepExtras::Named);
+    Arc::new(built.unwrap_or_else(|faults| panic!("{:#?}", faults.list)))
+}
+
+/// A line of a generated log: when it arrives, which input, and what it says happened when.
+#[derive(Clone, Debug)]
+struct Line {
+    input: usize,
+    claimed: Time,
+    appended_at: Time,
+    text: String,
+}
+
+#[derive(Clone, Debug)]
+struct Draft {
+    step: i64,
+    lag: i64,
+    input: usize,
+    client: u8,
+    what: u8,
+    path: u8,
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    // Mostly at once; some late by seconds, some by more than the lateness, a few by hours, a few from the future.
+    let lag = prop_oneof![6 => Just(0i64), 2 => 0..5_000i64, 1 => 5_000..700_000i64, 1 => -400_000..100_000_000i64];
+    (0..4_000i64, lag, 0..3usize, 0..4u8, 0..6u8, 0..5u8).prop_map(|(step, lag, input, client, what, path)| Draft {
+        step,
+        lag,
+        input,
+        client,
+        what,
+        path,
+    })
+}
+
+fn lines(drafts: &[Draft]) -> Vec<Line> {
+    let mut now = START;
+    let mut lines = Vec::new();
+    for draft in drafts {
+        now += draft.step;
+        lines.push(draft.line(Time(now)));
+    }
+    lines
+}
+
+impl Draft {
+    fn line(&self, now: Time) -> Line {
+        let claimed = now.plus(-self.lag);
+        let address = format!("89.160.20.{}", self.client + 1);
+        let text = match (self.input, self.what) {
+            (0, what) => {
+                let outcome = if what < 4 { "failure" } else { "success" };
+                format!(
+                    r#"{{"timestamp":"{claimed}","event":"login","outcome":"{outcome}","user":"u{}","client_ip":"{address}"}}"#,
+                    self.path
+                )
+            }
+            (_, what) => {
+                let status = [200, 200, 404, 404, 500, 302][usize::from(what)];
+                format!(
+                    r#"{{"time":"{claimed}","remote_addr":"{address}","request_method":"GET","request_uri":"/{}","status":{status},"body_bytes_sent":5,"request_time":0.1}}"#,
+                    self.path
+                )
+            }
+        };
+        Line { input: self.input, claimed, appended_at: now, text }
+    }
+}
+
+/// Both folds over three inputs.
+struct Run {
+    catalog: Arc<Catalog>,
+    examiners: Vec<Examiner>,
+    ingest: Ingest,
+    decide: Decide,
+    offsets: Vec<u64>,
+    batch: Batch,
+    out: Vec<Outcome>,
+}
+
+fn inputs(catalog: &Catalog) -> Vec<(Input, PipelineIndex)> {
+    let of = |name: &str, partition| {
+        let pipeline = catalog.pipeline_named(name).expect("a built-in pipeline");
+        (Input { topic: name.to_owned(), partition }, pipeline)
+    };
+    vec![of("login", 0), of("nginx", 0), of("nginx", 1)]
+}
+
+impl Run {
+    fn new(catalog: &Arc<Catalog>, seed: u64) -> Run {
+        let inputs = inputs(catalog);
+        let names = inputs.iter().map(|(input, _)| input.clone()).collect();
+        Run {
+            examiners: inputs.iter().map(|(_, pipeline)| Examiner::new(Arc::clone(catalog), *pipeline)).collect(),
+            offsets: vec![0; inputs.len()],
+            ingest: Ingest::new(Arc::clone(catalog), inputs),
+            decide: Decide::new(Arc::clone(catalog), names, seed),
+            batch: Batch::default(),
+            out: Vec::new(),
+            catalog: Arc::clone(catalog),
+        }
+    }
+
+    fn place(&mut self, line: &Line, offset: u64) {
+        let mut sightings = Sightings::default();
+        let record = RawRecord { offset, bytes: line.text.as_bytes(), spoofable: false };
+        self.examiners[line.input].examine(record, line.appended_at, &mut sightings);
+        assert_eq!(sightings.items.len(), 1);
+        self.ingest.place(line.input, (&sightings, 0), line.appended_at, &mut self.batch);
+    }
+
+    fn take(&mut self, line: &Line) {
+        let offset = self.offsets[line.input];
+        self.offsets[line.input] += 1;
+        self.place(line, offset);
+    }
+
+    fn decide(&mut self) {
+        self.decide.fold(&mut self.batch, &mut self.out);
+    }
+
+    fn state(&self) -> String {
+        serde_json::to_string(&self.decide.save()).expect("a state is data")
+    }
+}
+
+fn fold_all(catalog: &Arc<Catalog>, lines: &[Line], batch: usize, seed: u64) -> (Vec<Outcome>, String) {
+    let mut run = Run::new(catalog, seed);
+    for chunk in lines.chunks(batch.max(1)) {
+        chunk.iter().for_each(|line| run.take(line));
+        run.decide();
+    }
+    run.decide.finish(&mut run.out);
+    let state = run.state();
+    (run.out, state)
+}
+
+/// Arrival as the replay of files has it: an input's journal time is the largest time claimed there so far, and inputs
+/// meet in its order.
+fn in_merge_order(drafts: &[Draft]) -> Vec<Line> {
+    let mut lines = lines(drafts);
+    let mut newest = [Time::MIN; 3];
+    for line in &mut lines {
+        newest[line.input] = newest[line.input].max(line.claimed);
+        line.appended_at = newest[line.input];
+    }
+    lines.sort_by_key(|line| (line.appended_at, line.input));
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    /// Laws 1 and 9: the same records give the same outcomes and the same state, whatever keeps the hash tables.
+    #[test]
+    fn replay_and_cause(drafts in prop::collection::vec(draft(), 0..150), seed in any::<u64>()) {
+        let (catalog, lines) = (catalog(), lines(&drafts));
+        prop_assert_eq!(fold_all(&catalog, &lines, 10, 0), fold_all(&catalog, &lines, 10, seed));
+    }
+
+    /// Law 2: fold half, write the state, read it, fold the rest = fold all.
+    #[test]
+    fn cut(drafts in prop::collection::vec(draft(), 0..150), cut in 0..150usize) {
+        let (catalog, lines) = (catalog(), lines(&drafts));
+        let mut whole = Run::new(&catalog, 0);
+        let mut halves = Run::new(&catalog, 0);
+        for (number, line) in lines.iter().enumerate() {
+            whole.take(line);
+            whole.decide();
+            if number == cut {
+                let snapshot: DecideSnapshot = serde_json::from_str(&halves.state()).expect("what was written");
+                halves.decide = Decide::restore(Arc::clone(&halves.catalog), snapshot, 7);
+            }
+            halves.take(line);
+            halves.decide();
+        }
+        prop_assert_eq!(whole.state(), halves.state());
+        prop_assert_eq!(whole.out, halves.out);
+    }
+
+    /// Law 3: how records are grouped into batches changes nothing.
+    #[test]
+    fn batch(drafts in prop::collection::vec(draft(), 0..150), size in 2..60usize) {
+        let catalog = catalog();
+        let drafts: Vec<Draft> = drafts.into_iter().map(|draft| Draft { lag: draft.lag.max(0), ..draft }).collect();
+        let lines = in_merge_order(&drafts);
+        prop_assert_eq!(fold_all(&catalog, &lines, 1, 0).0, fold_all(&catalog, &lines, size, 0).0);
+    }
+
+    /// Law 3 for packs: one input's records give the same outcomes however they are cut into packs.
+    #[test]
+    fn packs(drafts in prop::collection::vec(draft(), 0..150), size in 2..60usize) {
+        let catalog = catalog();
+        let drafts: Vec<Draft> =
+            drafts.into_iter().map(|draft| Draft { input: 1, lag: draft.lag.max(0), ..draft }).collect();
+        let lines = in_merge_order(&drafts);
+        let mut run = Run::new(&catalog, 0);
+        let inputs = run.ingest.inputs().to_vec();
+        for chunk in lines.chunks(size) {
+            chunk.iter().for_each(|line| run.take(line));
+            for pack in run.batch.take_packs(&inputs, catalog.hash) {
+                let mut carried = Batch::default();
+                carried.push_pack(InputIndex(1), pack);
+                run.decide.fold(&mut carried, &mut run.out);
+            }
+        }
+        run.decide.finish(&mut run.out);
+        prop_assert_eq!(run.out, fold_all(&catalog, &lines, 1, 0).0);
+    }
+
+    /// Law 4: a record at or below the known position changes nothing.
+    #[test]
+    fn repeat(drafts in prop::collection::vec(draft(), 1..100), again in prop::collection::vec(0..100usize, 1..30)) {
+        let (catalog, lines) = (catalog(), lines(&drafts));
+        let (plain, _) = fold_all(&catalog, &lines, 5, 0);
+        let mut run = Run::new(&catalog, 0);
+        for (number, line) in lines.iter().enumerate() {
+            run.take(line);
+            for earlier in again.iter().filter(|earlier| **earlier <= number) {
+                let repeated = &lines[*earlier];
+                let offset = lines[..*earlier].iter().filter(|other| other.input == repeated.input).count();
+                run.place(repeated, offset as u64);
+            }
+            if number % 5 == 4 {
+                run.decide();
+            }
+        }
+        run.decide();
+        run.decide.finish(&mut run.out);
+        prop_assert_eq!(run.out, plain);
+    }
+
+    /// Law 7: no claim moves an input's time past the journal's by more than the stated skew, and none moves it back.
+    #[test]
+    fn clock(drafts in prop::collection::vec(draft(), 0..150)) {
+        let (catalog, lines) = (catalog(), lines(&drafts));
+        let mut run = Run::new(&catalog, 0);
+        let mut before = [None; 3];
+        for line in &lines {
+            run.take(line);
+            let high = run.ingest.state(line.input).high;
+            prop_assert!(high.is_none_or(|high| high.since(line.appended_at) <= catalog.time.future));
+            prop_assert!(high >= before[line.input]);
+            before[line.input] = high;
+        }
+    }
+
+    /// Law 5: any bytes give exactly one event per item, and at least one item, in every built-in pipeline.
+    #[test]
+    fn total(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let catalog = catalog();
+        for (number, _) in catalog.pipelines.iter().enumerate() {
+            let mut examiner = Examiner::new(Arc::clone(&catalog), PipelineIndex(number));
+            let mut sightings = Sightings::default();
+            let record = RawRecord { offset: 0, bytes: &bytes, spoofable: false };
+            examiner.examine(record, Time(START), &mut sightings);
+            prop_assert_eq!(sightings.items.len(), sekisho::decode::items(&bytes).count().max(1));
+        }
+    }
+
+    /// Windows equal a brute-force model over everything that ever arrived.
+    #[test]
+    fn windows(arrivals in prop::collection::vec((0..60_000i64, 0..3u8), 1..200), threshold in 1..12u64) {
+        let plan = count_plan(threshold);
+        let mut table = Table::new(100, 0);
+        let mut seen: Vec<(i64, u8)> = Vec::new();
+        let mut fired: [Option<u64>; 3] = [None; 3];
+        for (time, key) in arrivals {
+            let newest = seen.iter().filter(|(_, k)| *k == key).map(|(b, _)| *b).max();
+            let bucket = time.div_euclid(plan.bucket());
+            let ours = table.add(std::slice::from_ref(&plan), 0, &[Value::Number(i64::from(key))], &arrival(Time(time)));
+            let ours = ours.map(|(firing, _)| firing.count);
+            if newest.is_some_and(|newest| bucket <= newest - BUCKETS as i64) {
+                prop_assert_eq!(ours, None, "older than the window");
+                continue;
+            }
+            if newest.is_some_and(|newest| bucket >= newest + BUCKETS as i64) {
+                fired[usize::from(key)] = None;
+            }
+            seen.push((bucket, key));
+            let newest = newest.map_or(bucket, |newest| newest.max(bucket));
+            let inside = seen.iter().filter(|(b, k)| *k == key && *b > newest - BUCKETS as i64).count() as u64;
+            let last = &mut fired[usize::from(key)];
+            let fires = inside >= threshold && last.is_none_or(|last| inside >= last * 10);
+            prop_assert_eq!(ours, fires.then_some(inside));
+            if fires {
+                *last = Some(inside);
+            }
+        }
+    }
+}
+
+/// Law 6: a flood of new keys stays at the cap, and attacks that were half detected before it are still found.
+#[test]
+fn bounded() {
+    const KEYS: usize = 2_000;
+    let plan = count_plan(10);
+    let mut table = Table::new(KEYS, 0);
+    let mut found = 0;
+    let mut planted = |table: &mut Table, time: Time| {
+        let fires =
+            |key: i64| table.add(std::slice::from_ref(&plan), 0, &[Value::Number(key)], &arrival(time)).is_some();
+        found += (0..100i64).map(fires).filter(|fired| *fired).count();
+    };
+    (0..5).for_each(|_| planted(&mut table, Time(0)));
+    for round in 0..6i64 {
+        planted(&mut table, Time(round * 1_000));
+        for flood in 0..20_000i64 {
+            let key = Value::Number(1_000_000 + round * 20_000 + flood);
+            let time = Time(round * 1_000 + flood / 20);
+            table.add(std::slice::from_ref(&plan), 0, &[key], &arrival(time));
+        }
+    }
+    let counters = table.counters();
+    assert!(counters.keys as usize <= KEYS, "{counters:?}");
+    assert!(counters.evicted > 100_000, "{counters:?}");
+    assert!(found >= 99, "of 100 planted attacks {found} were found; {counters:?}");
+}
+
+fn count_plan(threshold: u64) -> Plan {
+    Plan {
+        rule: RuleIndex(0),
+        kind: PlanKind::Events,
+        group_by: vec![Field::of("user.name")],
+        value: None,
+        timespan: 16_000,
+        condition: vec![(Comparison::AtLeast, threshold as f64)],
+        events_min: 0,
+        entity: EntityKind::Client,
+        after: None,
+    }
+}
+
+fn arrival(time: Time) -> Arrival<'static> {
+    Arrival {
+        input: InputIndex(0),
+        time,
+        count: 1,
+        sum: 0,
+        value: None,
+        client: Some(Client { address: "89.160.20.1".parse().expect("an address"), standing: Standing::Attributed }),
+        service: ServiceIndex(0),
+        first: Place::default(),
+        last: Place::default(),
+    }
+}
+
+#[test]
+fn plain_rules_that_nobody_counts_alert_on_their_own() {
+    let catalog = catalog();
+    let plans: &Plans = &catalog.plans;
+    assert_eq!(plans.list().len(), 4, "the three that are counted have no plan");
+}
