@@ -15,9 +15,8 @@ use crate::event::outcome::{Alert, Block, ResponseResult};
 use crate::event::{Outcome, Time};
 use crate::fold::rehearse::{Rehearsal, START};
 
-use super::load::Loaded;
 use super::output::Output;
-use super::{CliError, Status};
+use super::{CliError, Sources, Status};
 
 /// Progress is told after this many lines where nothing else happens.
 const PROGRESS_LINES: u64 = 20_000;
@@ -45,8 +44,7 @@ pub(super) struct Arguments {
 
 /// Runs the day.
 pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
-    let built = Loaded::of_config(None).build(KeepExtras::Named);
-    let catalog = Arc::new(built.map_err(|faults| CliError::from(&faults))?.1);
+    let catalog = Arc::new(Sources::default().catalog(KeepExtras::Named)?.1);
     let mut day = Day::new(&catalog, arguments)?;
     let mut told = Output::stdout();
     told.line(&format!(

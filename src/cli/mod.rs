@@ -4,14 +4,17 @@
 //! [`output::visible`] before it reaches a terminal.
 #![expect(clippy::disallowed_methods, reason = "the command line reads files, the environment and the terminal")]
 
+mod blocks;
 mod check;
 mod config;
+mod decode;
 mod demo;
 mod error;
 mod export;
 mod load;
 pub mod output;
 mod pipelines;
+mod replay;
 mod rules;
 mod test;
 
@@ -39,6 +42,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Judge logs from files: alerts, blocks, lifts and incidents as files
+    Replay(replay::Arguments),
+    /// Show the events that a pipeline makes of the lines on stdin
+    Decode(decode::Arguments),
+    /// Derive blocks again from their receipts
+    Blocks(blocks::Arguments),
     /// Check configuration, pipelines and rules; report every fault at once
     Check(check::Arguments),
     /// Run the samples inside pipelines and the examples inside rules
@@ -72,6 +81,9 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Status, CliError> {
     match command {
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Decode(arguments) => decode::run(&arguments),
+        Command::Blocks(arguments) => blocks::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),

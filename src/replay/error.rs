@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+use crate::catalog::Catalog;
+use crate::document::nearest;
+
 /// Why a replay ends early.
 #[derive(Debug)]
 pub enum ReplayError {
@@ -41,6 +44,16 @@ impl ReplayError {
     /// The machine is at fault.
     pub fn environment(subject: &str, what: impl Into<String>, advice: impl Into<String>) -> ReplayError {
         ReplayError::Environment(Problem { subject: subject.to_owned(), what: what.into(), advice: advice.into() })
+    }
+
+    /// A pipeline that the catalog does not have; says which it has.
+    pub fn unknown_pipeline(name: &str, catalog: &Catalog) -> ReplayError {
+        let names: Vec<&str> = catalog.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+        let advice = match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("pipelines there are: {}", names.join(", ")),
+        };
+        ReplayError::input(name, "there is no such pipeline", advice)
     }
 
     /// The exit status (outputs sheet).

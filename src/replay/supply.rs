@@ -105,7 +105,7 @@ fn worker_gone() -> ReplayError {
 }
 
 /// Waits for one message; `None` where the sender is gone.
-fn wait<M>(queue: &Receiver<M>, stop: &AtomicBool) -> Result<Option<M>, ReplayError> {
+pub(super) fn wait<M>(queue: &Receiver<M>, stop: &AtomicBool) -> Result<Option<M>, ReplayError> {
     loop {
         match queue.recv_timeout(STOP_CHECK) {
             Ok(message) => return Ok(Some(message)),

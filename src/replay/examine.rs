@@ -1,0 +1,141 @@
+//! What a worker does with a chunk: every record decoded, enriched and matched. Pure but for catching what must not
+//! happen.
+//!
+//! A record on which our own code gives up becomes a dead letter, and the rest of the input is judged. Deliberately
+//! without state that outlives a chunk: which worker takes which chunk cannot be seen.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, PipelineIndex};
+use crate::event::{EcsDocument, Envelope, Event, Input, Layout, Place, Time, document};
+use crate::fold::{Examiner, RawRecord, Sightings};
+
+use super::dead_letter::Poison;
+use super::lines::Chunk;
+use super::merge::Examined;
+
+/// What examining a chunk gave.
+pub struct Content {
+    pub first: u64,
+    pub input_bytes: u64,
+    /// Offset and true length of the lines that were cut.
+    pub cut: Vec<(u64, u64)>,
+    pub sightings: Sightings,
+    /// For each record the index of its first sighting; one more at the end.
+    pub starts: Vec<usize>,
+    /// In the order of their records.
+    pub poison: Vec<Poison>,
+    /// For each sighting its event as a document, where they are wanted.
+    pub documents: Vec<EcsDocument>,
+}
+
+/// One worker's examiners.
+pub struct Worker {
+    catalog: Arc<Catalog>,
+    inputs: Vec<(Input, PipelineIndex)>,
+    references: Vec<Time>,
+    /// By [`PipelineIndex`]; those in use.
+    examiners: Vec<Option<Examiner>>,
+    documents: bool,
+}
+
+impl Worker {
+    /// A worker for the given inputs; `documents` asks for every event as a document.
+    pub fn new(
+        catalog: &Arc<Catalog>,
+        inputs: &[(Input, PipelineIndex)],
+        references: &[Time],
+        documents: bool,
+    ) -> Worker {
+        let mut examiners: Vec<Option<Examiner>> = catalog.pipelines.iter().map(|_| None).collect();
+        for (_, pipeline) in inputs {
+            examiners[pipeline.0] = Some(Examiner::new(Arc::clone(catalog), *pipeline));
+        }
+        Worker {
+            catalog: Arc::clone(catalog),
+            inputs: inputs.to_vec(),
+            references: references.to_vec(),
+            examiners,
+            documents,
+        }
+    }
+
+    /// Examines a chunk of an input.
+    pub fn examine(&mut self, input: usize, chunk: &Chunk) -> Examined<Content> {
+        let mut content = Content::of(chunk);
+        let mut claims = Vec::with_capacity(chunk.len());
+        for (index, (offset, bytes)) in chunk.lines().enumerate() {
+            let start = content.sightings.items.len();
+            content.starts.push(start);
+            let record = RawRecord { offset, bytes, spoofable: false };
+            if let Err(reason) = self.examine_record(input, record, &mut content) {
+                content.sightings.items.truncate(start);
+                content.documents.truncate(start);
+                content.poison.push(Poison::new(index, offset, bytes, reason));
+            }
+            claims.push(content.sightings.items[start..].iter().filter_map(|sighting| sighting.claimed).max());
+        }
+        content.starts.push(content.sightings.items.len());
+        Examined { claims, content }
+    }
+
+    /// Examines one record; what our own code says where it gives up.
+    fn examine_record(&mut self, input: usize, record: RawRecord<'_>, content: &mut Content) -> Result<(), String> {
+        let (place, pipeline) = &self.inputs[input];
+        let reference = self.references[input];
+        let slot = &mut self.examiners[pipeline.0];
+        let examiner = slot.get_or_insert_with(|| Examiner::new(Arc::clone(&self.catalog), *pipeline));
+        let name = &self.catalog.pipeline(*pipeline).name;
+        let Content { sightings, documents, .. } = content;
+        let examined = if self.documents {
+            let show = |event: &Event<'_>, item: Option<u32>| {
+                let position = place.position(Place { offset: record.offset, item });
+                documents.push(document(event, &Envelope { pipeline: name, position: &position }, Layout::Nested));
+            };
+            caught(|| examiner.examine_with(record, reference, sightings, show))
+        } else {
+            caught(|| examiner.examine(record, reference, sightings))
+        };
+        if examined.is_err() {
+            // What was being changed when it gave up is not to be trusted: the next record gets a new one.
+            *slot = None;
+        }
+        examined
+    }
+}
+
+impl Content {
+    fn of(chunk: &Chunk) -> Content {
+        Content {
+            first: chunk.first,
+            input_bytes: chunk.input_bytes,
+            cut: chunk.cut.clone(),
+            sightings: Sightings::default(),
+            starts: Vec::with_capacity(chunk.len() + 1),
+            poison: Vec::new(),
+            documents: Vec::new(),
+        }
+    }
+}
+
+/// Runs `work`; where our own code gives up in it, says with what words.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        format!("poison: examining it failed: {}", text.unwrap_or("without a message"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poison_says_what_gave_up() {
+        assert_eq!(caught(|| 7), Ok(7));
+        let index = std::hint::black_box(3);
+        let reason = caught(|| [0u8; 2][index]).unwrap_err();
+        assert!(reason.contains("out of bounds"), "{reason}");
+    }
+}

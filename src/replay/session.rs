@@ -1,0 +1,182 @@
+//! Files named on a command line → one merged stream of examined records. I/O.
+//!
+//! What `replay` and `blocks verify` share: names resolved, files opened, the reference year found, workers started,
+//! order restored. Deliberately without a fold: whoever visits the records folds them.
+
+#![expect(clippy::disallowed_methods, reason = "inputs are opened on a thread of their own, so that a stop is heard")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use bumpalo::Bump;
+use crossbeam_channel::bounded;
+
+use crate::catalog::{Catalog, PipelineIndex};
+use crate::decode;
+use crate::event::{Input, Time};
+
+use super::error::ReplayError;
+use super::examine::{Content, Worker};
+use super::keys::Keys;
+use super::merge::{Turn, merge};
+use super::reference::newest_full_date;
+use super::source::{Source, open};
+use super::supply::{INPUTS_MAX, Supply, wait};
+
+/// What to read, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// In the order of the command line.
+    pub inputs: Vec<InputRequest>,
+    /// When the logs were written, about: for lines without a year.
+    pub at: Option<Time>,
+    pub threads: usize,
+    /// Whether every event is rendered as a document.
+    pub documents: bool,
+}
+
+/// One `--pipeline NAME=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputRequest {
+    pub pipeline: String,
+    /// A path, or `-` for stdin.
+    pub path: String,
+}
+
+/// Inputs that are open and being examined.
+pub struct Session {
+    /// Topic and partition of each input.
+    pub inputs: Vec<(Input, PipelineIndex)>,
+    /// As given on the command line.
+    pub paths: Vec<String>,
+    /// How many bytes of each file have been read, and how many there are where that is known: for progress.
+    pub taken: Vec<Arc<AtomicU64>>,
+    pub total: Option<u64>,
+    /// What the user should know before it starts.
+    pub remarks: Vec<String>,
+    references: Vec<Time>,
+    supply: Supply<super::merge::Examined<Content>>,
+}
+
+impl Session {
+    /// Opens all inputs and starts the workers.
+    ///
+    /// # Errors
+    /// [`ReplayError`] where a pipeline is unknown, a file cannot be read, or lines need a year nobody knows.
+    pub fn open(request: &Request, catalog: &Arc<Catalog>, stop: &Arc<AtomicBool>) -> Result<Session, ReplayError> {
+        let inputs = resolve(&request.inputs, catalog)?;
+        let sources = open_all(&request.inputs, stop)?;
+        let mut remarks = Vec::new();
+        let references = references(request, catalog, &inputs, &sources, &mut remarks)?;
+        remarks.extend(sources.iter().filter_map(binary));
+        let taken = sources.iter().map(|source| Arc::clone(&source.taken)).collect();
+        let total = sources.iter().map(|source| source.size).sum();
+        let worker = || {
+            let mut worker = Worker::new(catalog, &inputs, &references, request.documents);
+            Box::new(move |input: usize, chunk: &super::lines::Chunk| worker.examine(input, chunk)) as _
+        };
+        let supply = Supply::start(sources, request.threads, Arc::clone(stop), worker);
+        let paths = request.inputs.iter().map(|input| input.path.clone()).collect();
+        Ok(Session { inputs, paths, taken, total, remarks, references, supply })
+    }
+
+    /// Hands out every record, in order.
+    ///
+    /// # Errors
+    /// Those of reading and those of `visit`, at once.
+    pub fn each(mut self, visit: impl FnMut(Turn<'_, Content>) -> Result<(), ReplayError>) -> Result<(), ReplayError> {
+        let keys = self.references.iter().map(|reference| Keys::new(*reference)).collect();
+        merge(keys, |input| self.supply.next(input), visit)
+    }
+}
+
+/// Which pipeline and which partition each input is.
+fn resolve(requests: &[InputRequest], catalog: &Catalog) -> Result<Vec<(Input, PipelineIndex)>, ReplayError> {
+    if requests.len() > INPUTS_MAX {
+        let what = format!("{} inputs are more than the {INPUTS_MAX} that are read at a time", requests.len());
+        return Err(ReplayError::usage(
+            "--pipeline",
+            what,
+            "join files that follow one another: cat or zcat them into `-`",
+        ));
+    }
+    if requests.iter().filter(|request| request.path == "-").count() > 1 {
+        return Err(ReplayError::usage("--pipeline", "names stdin twice", "give `-` to one pipeline only"));
+    }
+    let mut partitions: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut inputs = Vec::new();
+    for request in requests {
+        let name = request.pipeline.as_str();
+        let index = catalog.pipeline_named(name).ok_or_else(|| ReplayError::unknown_pipeline(name, catalog))?;
+        let next = partitions.entry(name).or_default();
+        inputs.push((Input { topic: name.to_owned(), partition: *next }, index));
+        *next += 1;
+    }
+    Ok(inputs)
+}
+
+/// Opens the inputs and reads their heads. A pipe may be slow to give one, so the caller listens for a stop meanwhile.
+fn open_all(requests: &[InputRequest], stop: &AtomicBool) -> Result<Vec<Source>, ReplayError> {
+    let paths: Vec<String> = requests.iter().map(|request| request.path.clone()).collect();
+    let (done, opened) = bounded(1);
+    std::thread::spawn(move || {
+        let sources: Result<Vec<Source>, ReplayError> = paths.iter().map(|path| open(path)).collect();
+        // Whoever asked may have been stopped.
+        let _ = done.send(sources);
+    });
+    let gone = || ReplayError::environment("replay", "a thread stopped in the middle of its work", "");
+    wait(&opened, stop)?.ok_or_else(gone)?
+}
+
+/// For each input, around when its lines without a year were written.
+fn references(
+    request: &Request,
+    catalog: &Catalog,
+    inputs: &[(Input, PipelineIndex)],
+    sources: &[Source],
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Time>, ReplayError> {
+    let pipelines = inputs.iter().map(|(_, pipeline)| catalog.pipeline(*pipeline));
+    let newest = || sources.iter().zip(pipelines).filter_map(|(source, p)| newest_in(&source.head, &p.decoder)).max();
+    if let Some(known) = request.at.or_else(newest) {
+        return Ok(vec![known; sources.len()]);
+    }
+    let latest = sources.iter().filter_map(|source| source.modified).max();
+    let of = |source: &Source| source.modified.or(latest).or_else(|| source.head.is_empty().then_some(Time(0)));
+    let mut references = Vec::new();
+    for source in sources {
+        let Some(reference) = of(source) else { return Err(needs_at(&source.path)) };
+        if !source.head.is_empty() {
+            remarks.push(format!(
+                "{}: no date with a year near the start of any input; years are taken from the file's time, {reference} \
+                 (--at TIME says otherwise)",
+                source.path
+            ));
+        }
+        references.push(reference);
+    }
+    Ok(references)
+}
+
+fn needs_at(path: &str) -> ReplayError {
+    let subject = if path == "-" { "stdin" } else { path };
+    let advice = "say about when they were written: --at 2026-11-23";
+    ReplayError::usage(subject, "holds no date with a year, and a pipe has no time of its own", advice)
+}
+
+fn newest_in(head: &[u8], decoder: &decode::Decoder) -> Option<Time> {
+    let mut arena = Bump::new();
+    newest_full_date(head, |line, at| {
+        arena.reset();
+        decode::items(line).filter_map(|item| decoder.decode(item, at, &arena).occurred_at).max()
+    })
+}
+
+/// A log is text: whoever names a binary has probably named the wrong file.
+fn binary(source: &Source) -> Option<String> {
+    let zeros = memchr::memchr(0, &source.head).is_some();
+    zeros.then(|| {
+        format!("{}: holds zero bytes, as binary files and UTF-16 do; it is read as lines all the same", source.path)
+    })
+}
