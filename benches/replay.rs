@@ -3,6 +3,7 @@
 //! The lines repeat real ones from the data folder (nine visitors' lines to one scanner's), or ours where that is not
 //! there, with new times (a day) and 50,000 clients whose shares fall like 1/n. Beside it, in the same run, the plain
 //! alternative: one loop that reads the same file and runs one regular expression per line, and finds nothing.
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads files, time and processes")]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};

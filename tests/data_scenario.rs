@@ -1,4 +1,5 @@
 //! The labelled scenario and real visitors' and scanners' logs, through the built program. Runs where the data folder is.
+#![expect(clippy::disallowed_methods, reason = "tests read files and run programs")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -8,6 +8,7 @@
 //! expect:              # each counts the outcomes that fit all its other keys
 //!   - { kind: block, target: 89.160.20.1/32, count: 1 }
 //! ```
+#![expect(clippy::disallowed_methods, reason = "tests read files and run programs")]
 
 use std::collections::BTreeMap;
 use std::fs;
