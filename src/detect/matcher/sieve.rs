@@ -17,7 +17,7 @@ const LONG: usize = 5;
 pub(super) struct Sieve {
     stride: usize,
     /// For each pair the offsets at which it stands in a window.
-    offsets: Box<[u8]>,
+    offsets: Box<[u8; PAIRS]>,
     /// A set of hashes of literals from their window's start.
     starts: Box<[u64]>,
 }
@@ -31,7 +31,7 @@ impl Sieve {
         if window < WINDOW_MIN {
             return None;
         }
-        let mut offsets = vec![0; PAIRS].into_boxed_slice();
+        let mut offsets = Box::new([0; PAIRS]);
         let mut starts = vec![0; 1 << (STARTS_BITS - 6)].into_boxed_slice();
         for literal in literals {
             let rare = rarest(literal.as_bytes(), window);
@@ -49,13 +49,11 @@ impl Sieve {
         if !text.is_ascii() {
             return true;
         }
-        let mut at = 0;
-        while at + 1 < text.len() {
-            let offsets = self.offsets[pair(text[at], text[at + 1])];
-            if offsets != 0 && self.starts_near(text, at, offsets) {
+        for (look, two) in text.windows(2).step_by(self.stride).enumerate() {
+            let offsets = self.offsets[pair(two[0], two[1])];
+            if offsets != 0 && self.starts_near(text, look * self.stride, offsets) {
                 return true;
             }
-            at += self.stride;
         }
         false
     }
