@@ -64,6 +64,7 @@ impl Worker {
     /// Examines a chunk of an input.
     pub fn examine(&mut self, input: usize, chunk: &Chunk) -> Examined<Content> {
         let mut content = Content::of(chunk);
+        content.sightings.items.reserve(chunk.len());
         let mut claims = Vec::with_capacity(chunk.len());
         for (index, (offset, bytes)) in chunk.lines().enumerate() {
             let start = content.sightings.items.len();
