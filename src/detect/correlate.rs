@@ -35,10 +35,13 @@ pub struct Snapshot {
 
 /// When rules that others wait for last concluded something about an entity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Vec<((RuleIndex, Value), Time)>", into = "Vec<((RuleIndex, Value), Time)>")]
+#[serde(from = "Vec<(PriorKey, Time)>", into = "Vec<(PriorKey, Time)>")]
 struct Prior {
-    found: BTreeMap<(RuleIndex, Value), Time>,
+    found: BTreeMap<PriorKey, Time>,
 }
+
+/// A rule that others wait for, and the group-by values of its finding.
+type PriorKey = (RuleIndex, Box<[Value]>);
 
 /// Where an arrival comes from, and when the journal took it.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +77,8 @@ impl Correlator {
     pub fn signal(&mut self, signal: &Signal, origin: Origin<'_>) -> Option<Finding> {
         let plans = Arc::clone(&self.plans);
         let plan = plans.of(signal.rule)?;
-        if !self.prior.allows(plan, &signal.group, signal.time) {
+        let awaited = plan.after.and_then(|rule| plans.of(rule));
+        if !self.prior.allows(plan, awaited, &signal.group, signal.time) {
             return None;
         }
         let arrival = Arrival {
@@ -130,31 +134,31 @@ impl Correlator {
 }
 
 impl Prior {
-    /// Whether a plan that waits for another rule may count now. The entity is the first group-by value.
-    fn allows(&self, plan: &Plan, group: &[Value], time: Time) -> bool {
-        let (Some(awaited), Some(entity)) = (plan.after, group.first()) else { return plan.after.is_none() };
-        let found = self.found.get(&(awaited, entity.clone()));
+    /// Whether a plan may count now: always, or after a finding of the rule it waits for about the same first values.
+    fn allows(&self, plan: &Plan, awaited: Option<&Plan>, group: &[Value], time: Time) -> bool {
+        let Some(awaited) = awaited else { return plan.after.is_none() };
+        let Some(same) = group.get(..awaited.group_by.len()) else { return false };
+        let found = self.found.get(&(awaited.rule, same.into()));
         found.is_some_and(|at| time.since(*at).abs() <= plan.timespan)
     }
 
     fn note(&mut self, rule: RuleIndex, group: &[Value], time: Time) {
-        let Some(entity) = group.first() else { return };
         if self.found.len() == PRIOR_MAX {
             self.found.retain(|_, at| time.since(*at) < DAY);
         }
         if self.found.len() < PRIOR_MAX {
-            self.found.insert((rule, entity.clone()), time);
+            self.found.insert((rule, group.into()), time);
         }
     }
 }
 
-impl From<Vec<((RuleIndex, Value), Time)>> for Prior {
-    fn from(list: Vec<((RuleIndex, Value), Time)>) -> Self {
+impl From<Vec<(PriorKey, Time)>> for Prior {
+    fn from(list: Vec<(PriorKey, Time)>) -> Self {
         Prior { found: list.into_iter().collect() }
     }
 }
 
-impl From<Prior> for Vec<((RuleIndex, Value), Time)> {
+impl From<Prior> for Vec<(PriorKey, Time)> {
     fn from(prior: Prior) -> Self {
         prior.found.into_iter().collect()
     }

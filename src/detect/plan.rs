@@ -25,7 +25,8 @@ pub struct Plan {
     pub condition: Vec<(Comparison, f64)>,
     pub events_min: u64,
     pub entity: EntityKind,
-    /// Its events count only after a finding of this rule about the same entity, within the timespan.
+    /// Its events count only after a finding of this rule about the same key, within the timespan. That rule groups by
+    /// the first fields of this one's group-by.
     pub after: Option<RuleIndex>,
 }
 
@@ -52,6 +53,13 @@ impl Plan {
     /// The width of a bucket in milliseconds: a sixteenth of the timespan, at least a second.
     pub fn bucket(&self) -> i64 {
         (self.timespan / BUCKETS as i64).max(SECOND)
+    }
+
+    /// Whether findings list the clients that gave events: where the entity is not one client, and the events are the
+    /// clients' doing. Errors and slowness are the service's own.
+    pub fn blames_members(&self) -> bool {
+        let own = matches!(self.kind, PlanKind::Measure(Measure::ErrorShare | Measure::DurationSeconds));
+        self.entity != EntityKind::Client && !own
     }
 
     fn of_correlation(rule: RuleIndex, written: &Rule, correlation: &Correlation) -> Plan {

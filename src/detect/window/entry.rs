@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::plan::{BUCKETS, Plan, PlanKind};
 use crate::detect::rule::Measure;
-use crate::event::{Client, EntityKind, Finding, Place, SECOND, ServiceIndex, Time, Value, Window};
+use crate::event::{Client, Finding, Place, SECOND, ServiceIndex, Time, Value, Window};
 
 use super::InputIndex;
 use super::distinct::{Distinct, value_hash};
@@ -97,7 +97,7 @@ impl Entry {
             trace: Trace::default(),
             client: arrival.client,
             service: arrival.service,
-            members: (plan.entity != EntityKind::Client).then(Box::default),
+            members: plan.blames_members().then(Box::default),
             fired: None,
         }
     }

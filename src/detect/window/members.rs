@@ -28,7 +28,8 @@ struct Kept {
 impl Members {
     /// Notes an event of a client.
     pub fn add(&mut self, client: Client, bucket: i64, count: u32) {
-        if let Some(kept) = self.kept.iter_mut().find(|kept| kept.client.key() == client.key()) {
+        let client = Client { address: client.key(), ..client };
+        if let Some(kept) = self.kept.iter_mut().find(|kept| kept.client.address == client.address) {
             kept.add(client, bucket, count);
             return;
         }
