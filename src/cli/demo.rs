@@ -251,7 +251,10 @@ struct Kept {
 impl Kept {
     fn new(folder: &Path) -> Result<Kept, CliError> {
         let failed = |error: std::io::Error| {
-            CliError::environment(format!("cannot keep the day in {}: {error}", folder.display()))
+            CliError::environment(format!(
+                "cannot keep the day in {}: {error}; name a folder that this user may write to",
+                folder.display()
+            ))
         };
         fs::create_dir_all(folder).map_err(failed)?;
         if fs::read_dir(folder).map_err(failed)?.next().is_some() {
