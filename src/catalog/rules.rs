@@ -121,6 +121,7 @@ impl<'c> Checker<'c> {
             let message = format!("`{name}` is about a {theirs}, this rule about a {ours}: they never meet");
             self.faults.push(self.sources.fault(rule, name, message));
         }
+        self.same_key(rule, first);
         let (mut next, mut steps) = (Some(first), 0);
         while let Some(current) = next {
             if current.id == rule.id || steps > self.rules.len() {
@@ -130,6 +131,28 @@ impl<'c> Checker<'c> {
             next = current.sekisho.after.as_ref().and_then(|name| self.by_name.get(name.as_str()).copied());
             steps += 1;
         }
+    }
+
+    /// A finding is found again by its group, which must be the first values of the group of what comes after it.
+    fn same_key(&mut self, rule: &Rule, first: &Rule) {
+        let Body::Correlation(correlation) = &rule.body else { return };
+        let name = &first.name;
+        let (message, advice) = match &first.body {
+            Body::Detection(_) => (
+                format!("`after` waits for `{name}`, which is a plain rule; it can wait for a correlation only"),
+                format!("write a correlation that counts `{name}`, and name that"),
+            ),
+            Body::Correlation(awaited) if correlation.group_by.starts_with(&awaited.group_by) => return,
+            Body::Correlation(awaited) => (
+                format!(
+                    "`after` waits for `{name}`, which groups by {}; its group-by must be the first fields of this rule's",
+                    words(&awaited.group_by)
+                ),
+                format!("this rule groups by {}: change one of the two", words(&correlation.group_by)),
+            ),
+        };
+        let word = rule.sekisho.after.as_deref().unwrap_or_default();
+        self.faults.push(self.sources.fault(rule, word, message).suggest(advice));
     }
 
     /// Examples name pipelines that exist; a rule of ours has both kinds.
@@ -148,6 +171,12 @@ impl<'c> Checker<'c> {
             self.faults.push(self.sources.fault(rule, "examples", message));
         }
     }
+}
+
+/// Fields as a rule file writes them.
+fn words(fields: &[Field]) -> String {
+    let words: Vec<String> = fields.iter().map(Field::to_string).collect();
+    if words.is_empty() { "nothing".to_owned() } else { format!("[{}]", words.join(", ")) }
 }
 
 /// The fields of which a correlation about such an entity groups by at least one.

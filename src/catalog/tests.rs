@@ -126,6 +126,37 @@ fn what_must_hold_among_rules() {
 }
 
 #[test]
+fn what_comes_after_groups_by_at_least_the_same() {
+    let second = |group: &str, after: &str| {
+        CORRELATION
+            .replace("0002", "0003")
+            .replace("name: guessing", "name: second")
+            .replace("[client.ip]", group)
+            .replace("entity: client", &format!("entity: client, after: {after}"))
+    };
+    let all = |second: &str, first: &str| build_with(&Config::default(), &files(&[BLOCK, first, second]));
+    assert!(all(&second("[client.ip]", "guessing"), CORRELATION).is_ok());
+    assert!(all(&second("[client.ip, user.name]", "guessing"), CORRELATION).is_ok());
+    let swapped = second("[user.name, client.ip]", "guessing");
+    refused(
+        "",
+        &[BLOCK, CORRELATION, &swapped],
+        &["r2.yml:12:", "`after` waits for `guessing`, which groups by [client.ip]", "this rule groups by [user.name,"],
+    );
+    let longer = CORRELATION.replace("[client.ip]", "[client.ip, user.name]");
+    refused(
+        "",
+        &[BLOCK, &longer, &second("[client.ip]", "guessing")],
+        &["groups by [client.ip, user.name]; its group-by"],
+    );
+    refused(
+        "",
+        &[&BLOCK.replace("counted:", "entity: client, counted:"), CORRELATION, &second("[client.ip]", "failed_login")],
+        &["which is a plain rule"],
+    );
+}
+
+#[test]
 fn a_rule_with_faults_of_its_own_is_not_called_missing() {
     let broken = BLOCK.replace("condition: selection", "condition: selektion");
     refused("", &[&broken, CORRELATION], &["r0.yml:5:", "selektion"]);

@@ -1,6 +1,8 @@
 //! `sekisho blocks verify`: each block derived again from its receipt and the inputs it came from. I/O.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -11,8 +13,13 @@ use super::output::{Format, Output};
 use super::replay::Inputs;
 use super::{CliError, Status};
 
+/// A block with its evidence and spans is a few KiB; what is beyond this is no line of blocks.
+const BLOCK_BYTES_MAX: u64 = 4 << 20;
+
 /// What follows `sekisho blocks`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  sekisho blocks verify result/blocks.ndjson --pipeline nginx=access.log.gz")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,8 +31,8 @@ enum Command {
     #[command(after_help = "Example:
   sekisho blocks verify result/blocks.ndjson --pipeline nginx=access.log.gz
 
-Give the inputs, --config and rules of the replay that wrote the file. Exit status 0 where every block verifies, 1 where
-one does not.")]
+Give the inputs, --config and rules of the replay that wrote the file.
+Exit status: 0 where every block verifies, 1 where one does not.")]
     Verify(VerifyArguments),
 }
 
@@ -94,21 +101,28 @@ fn human(verdicts: &[Verdict], verified: usize, out: &mut Output) -> Result<(), 
     out.line(&format!("{verified} of {} blocks verified", verdicts.len()))
 }
 
-/// One block a line.
-fn read(path: &PathBuf) -> Result<Vec<Block>, CliError> {
+/// One block a line. Line by line, so that a file that is none is told by its first line, whatever its size.
+fn read(path: &Path) -> Result<Vec<Block>, CliError> {
     let subject = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        ReplayError::input(&subject, format!("cannot be read: {error}"), "name the blocks.ndjson of a replay")
-    })?;
-    let parse = |(number, line): (usize, &str)| {
-        serde_json::from_str::<Block>(line).map_err(|error| {
-            let subject = format!("{subject}:{number}");
-            CliError::from(ReplayError::input(
-                &subject,
-                format!("is no block: {error}"),
-                "name the blocks.ndjson of a replay",
-            ))
-        })
-    };
-    (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
+    let unread = |error: io::Error| fault(&subject, format!("cannot be read: {error}"));
+    let mut file = BufReader::new(File::open(path).map_err(unread)?);
+    let (mut blocks, mut line) = (Vec::new(), Vec::new());
+    for number in 1.. {
+        line.clear();
+        let read = file.by_ref().take(BLOCK_BYTES_MAX + 1).read_until(b'\n', &mut line).map_err(unread)?;
+        let subject = format!("{subject}:{number}");
+        if read == 0 {
+            break;
+        } else if read as u64 > BLOCK_BYTES_MAX {
+            return Err(fault(&subject, format!("is no block: the line is longer than {BLOCK_BYTES_MAX} bytes")));
+        } else if !line.trim_ascii().is_empty() {
+            let block = serde_json::from_slice(&line);
+            blocks.push(block.map_err(|error| fault(&subject, format!("is no block: {error}")))?);
+        }
+    }
+    Ok(blocks)
+}
+
+fn fault(subject: &str, what: String) -> CliError {
+    ReplayError::input(subject, what, "name the blocks.ndjson of a replay").into()
 }

@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How faults are written: as text to stderr, or as JSON to stdout
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short = 'o', long, visible_alias = "output", value_enum, default_value = "text")]
     format: FaultFormat,
 }
 

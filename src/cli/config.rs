@@ -10,6 +10,8 @@ use super::{CliError, Status};
 
 /// What follows `sekisho config`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  sekisho config show --config sekisho.yaml")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -16,6 +16,9 @@ use super::{CliError, Status};
 
 /// Shows the events that a pipeline makes of the lines on stdin
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sekisho decode --pipeline nginx < access.log
+  tail -f /var/log/auth.log | sekisho decode --pipeline sshd --flat")]
 pub(super) struct Arguments {
     /// The pipeline, as `sekisho pipelines list` names it
     #[arg(long, value_name = "NAME")]

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, KeepExtras, PipelineIndex};
@@ -14,12 +15,16 @@ use crate::demo::{Actor, ActorKind, Generator};
 use crate::event::outcome::{Alert, Block, ResponseResult};
 use crate::event::{Outcome, Time};
 use crate::fold::rehearse::{Rehearsal, START};
+use crate::replay::{ReplayError, stop_on_signal};
 
 use super::output::Output;
 use super::{CliError, Sources, Status};
 
 /// Progress is told after this many lines where nothing else happens.
 const PROGRESS_LINES: u64 = 20_000;
+
+/// A person who presses Ctrl-C waits no longer than this.
+const STOP_HEARD_AFTER: Duration = Duration::from_millis(50);
 
 /// What follows `sekisho demo`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +51,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
     let catalog = Arc::new(Sources::default().catalog(KeepExtras::Named)?.1);
     let mut day = Day::new(&catalog, arguments)?;
+    let stop = stop_on_signal()?;
     let mut told = Output::stdout();
     told.line(&format!(
         "A day of a small company in {} min (seed {}): {} rules, catalog {}",
@@ -55,7 +61,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
         &catalog.hash.to_string()[..12]
     ))?;
     for line in Generator::new(arguments.seed, START, arguments.minutes) {
-        day.wait(line.time);
+        day.wait(line.time, &stop);
+        if stop.load(Ordering::Relaxed) {
+            told.flush()?;
+            return Err(ReplayError::Interrupted.into());
+        }
         day.take(line.pipeline, line.time, &line.line)?;
         day.tell(&mut told)?;
     }
@@ -106,11 +116,17 @@ impl Day {
         })
     }
 
-    /// Holds the day to its pace.
-    fn wait(&self, time: Time) {
+    /// Holds the day to its pace; a stop is heard meanwhile.
+    fn wait(&self, time: Time, stop: &AtomicBool) {
         let Some(pace) = self.pace else { return };
         let due = Duration::from_millis(time.since(START).max(0) as u64 / u64::from(pace));
-        std::thread::sleep(due.saturating_sub(self.started.elapsed()));
+        while !stop.load(Ordering::Relaxed) {
+            let left = due.saturating_sub(self.started.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(STOP_HEARD_AFTER));
+        }
     }
 
     fn take(&mut self, pipeline: &'static str, time: Time, line: &str) -> Result<(), CliError> {
@@ -242,7 +258,7 @@ fn clock(time: Time) -> String {
     time.to_string()[11..19].to_owned()
 }
 
-/// The folder that the day is kept in.
+/// The folder that the day is kept in. Its files bear partial names until all are whole, and go with a day that is not.
 struct Kept {
     folder: PathBuf,
     files: BTreeMap<String, BufWriter<File>>,
@@ -251,7 +267,10 @@ struct Kept {
 impl Kept {
     fn new(folder: &Path) -> Result<Kept, CliError> {
         let failed = |error: std::io::Error| {
-            CliError::environment(format!("cannot keep the day in {}: {error}", folder.display()))
+            CliError::environment(format!(
+                "cannot keep the day in {}: {error}; name a folder that this user may write to",
+                folder.display()
+            ))
         };
         fs::create_dir_all(folder).map_err(failed)?;
         if fs::read_dir(folder).map_err(failed)?.next().is_some() {
@@ -277,7 +296,7 @@ impl Kept {
     }
 
     fn write(&mut self, name: &str, line: &str) -> Result<(), CliError> {
-        let path = self.folder.join(name);
+        let path = partial(&self.folder, name);
         let failed = |error: std::io::Error| CliError::environment(format!("cannot write {}: {error}", path.display()));
         if !self.files.contains_key(name) {
             let file = File::create(&path).map_err(failed)?;
@@ -290,11 +309,16 @@ impl Kept {
     }
 
     /// Closes the files, and says how to go on from here.
-    fn end(self, told: &mut Output) -> Result<(), CliError> {
+    fn end(mut self, told: &mut Output) -> Result<(), CliError> {
         let folder = self.folder.display().to_string();
         let logs: Vec<String> = self.files.keys().filter(|name| name.ends_with(".log")).cloned().collect();
-        for (name, mut file) in self.files {
-            file.flush().map_err(|error| CliError::environment(format!("cannot write {folder}/{name}: {error}")))?;
+        let failed = |name: &str, error| CliError::environment(format!("cannot write {folder}/{name}: {error}"));
+        for (name, file) in &mut self.files {
+            file.flush().map_err(|error| failed(name, error))?;
+        }
+        while let Some((name, _)) = self.files.pop_first() {
+            let renamed = fs::rename(partial(&self.folder, &name), self.folder.join(&name));
+            renamed.map_err(|error| failed(&name, error))?;
         }
         let input = |log: &String| format!("--pipeline {}={folder}/{log}", log.trim_end_matches(".log"));
         let inputs = logs.iter().map(input).collect::<Vec<_>>().join(" ");
@@ -303,4 +327,15 @@ impl Kept {
         told.line(&format!("  sekisho replay {inputs} --out {folder}/judged"))?;
         told.line(&format!("  sekisho blocks verify {folder}/judged/blocks.ndjson {inputs}"))
     }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // What cannot be removed has a name that says that it is not whole.
+        self.files.keys().for_each(|name| drop(fs::remove_file(partial(&self.folder, name))));
+    }
+}
+
+fn partial(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.partial"))
 }

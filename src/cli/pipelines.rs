@@ -13,6 +13,10 @@ use super::{CliError, Status};
 
 /// What follows `sekisho pipelines`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sekisho pipelines list
+  sekisho pipelines show nginx
+  sekisho pipelines export my-pipelines/")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -16,6 +16,8 @@ use super::{CliError, Status};
 
 /// Records folded at a time where the command line does not say: large enough to make hand-over cheap.
 const BATCH_RECORDS: NonZeroUsize = NonZeroUsize::new(4096).expect("is not zero");
+/// More records than this at a time gain nothing, and their number is memory.
+const BATCH_RECORDS_MAX: usize = 1 << 16;
 /// More threads than this gain nothing: one thread restores the order.
 const THREADS_MAX: usize = 64;
 
@@ -32,7 +34,7 @@ pub(super) struct Inputs {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Time>,
     /// Threads that decode and match; all cores where it is not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     threads: Option<NonZeroUsize>,
 }
 
@@ -53,7 +55,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     force: bool,
     /// Records folded at a time
-    #[arg(long, value_name = "N", default_value_t = BATCH_RECORDS)]
+    #[arg(long, value_name = "N", value_parser = parse_count, default_value_t = BATCH_RECORDS)]
     batch: NonZeroUsize,
     /// Write every event to events.ndjson as well
     #[arg(long)]
@@ -70,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
         folder: arguments.out.clone(),
         force: arguments.force,
         timings: arguments.timings.clone(),
-        batch: arguments.batch.get(),
+        batch: arguments.batch.get().min(BATCH_RECORDS_MAX),
         terminal: io::stderr().is_terminal(),
     };
     let stop = stop_on_signal()?;
@@ -105,6 +107,11 @@ fn parse_input(text: &str) -> Result<InputRequest, String> {
     let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
     let (pipeline, path) = parts.ok_or("not NAME=FILE, as in nginx=access.log.gz")?;
     Ok(InputRequest { pipeline: pipeline.to_owned(), path: path.to_owned() })
+}
+
+/// A number of things of which there must be one.
+fn parse_count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "not a whole number from 1".to_owned())
 }
 
 /// An instant as RFC 3339, or the start of a day.

@@ -12,6 +12,10 @@ use super::{CliError, Status};
 
 /// What follows `sekisho rules`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sekisho rules list
+  sekisho rules show guessing_per_client
+  sekisho rules export my-rules/")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -50,14 +50,7 @@ impl Fault {
     /// A fault at a line and column of a source.
     pub fn at(source: &Source, line: usize, column: usize, message: impl Into<String>) -> Fault {
         let text = source.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-        Fault {
-            path: source.path.clone(),
-            line,
-            column,
-            text: text.chars().filter(|c| !c.is_control()).take(QUOTED_CHARS_MAX).collect(),
-            message: message.into(),
-            suggestion: None,
-        }
+        Fault { path: source.path.clone(), line, column, text: quoted(text), message: message.into(), suggestion: None }
     }
 
     /// The same fault with advice.
@@ -99,6 +92,12 @@ impl Faults {
     }
 }
 
+/// A line as it is quoted: cut, and each control character one space, so that a caret below it still points right.
+fn quoted(line: &str) -> String {
+    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+    line.chars().take(QUOTED_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// The candidate most like `word`, where one is like it enough to be what was meant.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let likeness = |candidate: &str| strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase());
@@ -116,8 +115,11 @@ impl fmt::Display for Fault {
             write!(f, "{}: {}", self.path, self.message)?;
         } else {
             write!(f, "{}:{}:{}: {}", self.path, self.line, self.column, self.message)?;
-            let indent = " ".repeat(self.column.saturating_sub(1));
-            write!(f, "\n  | {}\n  | {indent}^", self.text)?;
+            write!(f, "\n  | {}", self.text)?;
+            // Beyond the cut the caret would point at nothing; the column is said above.
+            if self.column <= QUOTED_CHARS_MAX {
+                write!(f, "\n  | {}^", " ".repeat(self.column.saturating_sub(1)))?;
+            }
         }
         self.suggestion.iter().try_for_each(|advice| write!(f, "\n  = {advice}"))
     }

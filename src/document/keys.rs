@@ -49,7 +49,8 @@ impl<'n, 'f> Keys<'n, 'f> {
     /// The value of a key that must be there.
     pub fn required(&mut self, key: &'static str) -> Option<&'n Node> {
         let found = self.node_of(key);
-        if found.is_none() {
+        // What is no map has been said; that it holds no keys follows.
+        if found.is_none() && matches!(self.node.kind, Kind::Map(_) | Kind::Null) {
             self.faults.at(&self.source, self.node, format!("key `{key}` is missing"));
         }
         found

@@ -5,7 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "inputs are opened on a thread of their own, so that a stop is heard")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -21,7 +21,7 @@ use super::examine::{Content, Worker};
 use super::keys::Keys;
 use super::merge::{Turn, merge};
 use super::reference::newest_full_date;
-use super::source::{Source, open};
+use super::source::{Source, open, shown};
 use super::supply::{INPUTS_MAX, Supply, wait};
 
 /// What to read, and how.
@@ -70,6 +70,7 @@ impl Session {
         let mut remarks = Vec::new();
         let references = references(request, catalog, &inputs, &sources, &mut remarks)?;
         remarks.extend(sources.iter().filter_map(binary));
+        remarks.extend(twice(&request.inputs));
         let taken = sources.iter().map(|source| Arc::clone(&source.taken)).collect();
         let total = sources.iter().map(|source| source.size).sum();
         let worker = || {
@@ -77,7 +78,7 @@ impl Session {
             Box::new(move |input: usize, chunk: &super::lines::Chunk| worker.examine(input, chunk)) as _
         };
         let supply = Supply::start(sources, request.threads, Arc::clone(stop), worker);
-        let paths = request.inputs.iter().map(|input| input.path.clone()).collect();
+        let paths = request.inputs.iter().map(|input| shown(&input.path)).collect();
         Ok(Session { inputs, paths, taken, total, remarks, references, supply })
     }
 
@@ -160,9 +161,8 @@ fn references(
 }
 
 fn needs_at(path: &str) -> ReplayError {
-    let subject = if path == "-" { "stdin" } else { path };
     let advice = "say about when they were written: --at 2026-11-23";
-    ReplayError::usage(subject, "holds no date with a year, and a pipe has no time of its own", advice)
+    ReplayError::usage(path, "holds no date with a year, and a pipe has no time of its own", advice)
 }
 
 fn newest_in(head: &[u8], decoder: &decode::Decoder) -> Option<Time> {
@@ -171,6 +171,13 @@ fn newest_in(head: &[u8], decoder: &decode::Decoder) -> Option<Time> {
         arena.reset();
         decode::items(line).filter_map(|item| decoder.decode(item, at, &arena).occurred_at).max()
     })
+}
+
+/// The same lines twice count twice, and bring windows to their thresholds that are not there.
+fn twice(requests: &[InputRequest]) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    let again = requests.iter().find(|request| !seen.insert((&request.pipeline, &request.path)))?;
+    Some(format!("{}: is given twice to `{}`; each of its lines counts twice", again.path, again.pipeline))
 }
 
 /// A log is text: whoever names a binary has probably named the wrong file.

@@ -22,6 +22,8 @@ pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const RATIO_MAX: u64 = 100;
 /// The factor is judged once so much came out: short repetitive logs may compress better, and cost nothing.
 pub const RATIO_AFTER_BYTES: u64 = 64 * 1024 * 1024;
+/// The longest mark by which a compression is known.
+const MAGIC_BYTES: u64 = 6;
 /// Bytes taken from the file at a time.
 const BLOCK_BYTES: usize = 128 * 1024;
 
@@ -40,6 +42,11 @@ pub struct Source {
     reader: Box<dyn Read + Send>,
 }
 
+/// How messages name an input.
+pub(super) fn shown(path: &str) -> String {
+    if path == "-" { "stdin".to_owned() } else { path.to_owned() }
+}
+
 /// Opens an input and reads its head.
 ///
 /// # Errors
@@ -48,7 +55,7 @@ pub struct Source {
 pub fn open(path: &str) -> Result<Source, ReplayError> {
     let taken = Arc::new(AtomicU64::new(0));
     if path == "-" {
-        return with_head(path, None, None, Counted { inner: io::stdin(), taken });
+        return with_head(&shown(path), None, None, Counted { inner: io::stdin(), taken });
     }
     let metadata = std::fs::metadata(path).map_err(|error| unopened(path, &error))?;
     if metadata.is_dir() {
@@ -100,18 +107,34 @@ fn decompressed<R: Read + Send + 'static>(file: Counted<R>) -> io::Result<Box<dy
             let inner = flate2::bufread::MultiGzDecoder::new(buffered);
             Box::new(Capped { inner, taken, given: 0 })
         }
-        [0x28, 0xb5, 0x2f, 0xfd] => {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let inner = zstd::stream::read::Decoder::with_buffer(buffered)?;
             Box::new(Capped { inner, taken, given: 0 })
         }
-        _ => Box::new(buffered),
+        _ => match foreign(&magic) {
+            Some(kind) => return Err(io::Error::new(io::ErrorKind::Unsupported, kind)),
+            None => Box::new(buffered),
+        },
     })
 }
 
-/// Up to four bytes: a pipe may give fewer at a time.
+/// Archives and compressions that are not undone here: as lines they would be noise.
+fn foreign(magic: &[u8]) -> Option<&'static str> {
+    let begins = |bytes: &[u8]| magic.starts_with(bytes);
+    match magic {
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', ..] => Some("bzip2"),
+        _ if begins(b"\xfd7zXZ\0") => Some("xz"),
+        _ if begins(b"PK\x03\x04") => Some("zip"),
+        _ if begins(b"7z\xbc\xaf\x27\x1c") => Some("7z"),
+        _ if begins(b"\x04\x22\x4d\x18") => Some("lz4"),
+        _ => None,
+    }
+}
+
+/// The first bytes: a pipe may give fewer at a time.
 fn first_bytes<R: BufRead>(reader: &mut R) -> io::Result<Vec<u8>> {
     let mut magic = Vec::new();
-    reader.take(4).read_to_end(&mut magic)?;
+    reader.take(MAGIC_BYTES).read_to_end(&mut magic)?;
     Ok(magic)
 }
 
@@ -127,11 +150,18 @@ pub(super) fn broken(path: &str, error: &io::Error) -> ReplayError {
         let advice = "if it is a log you trust, decompress it yourself and give the plain file, or `-` and a pipe";
         return ReplayError::input(path, what, advice);
     }
+    if kind == io::ErrorKind::IsADirectory {
+        return ReplayError::input(path, "is a directory", "name a file in it: --pipeline NAME=FILE");
+    }
+    if kind == io::ErrorKind::Unsupported && error.get_ref().is_some() {
+        let advice = "gzip and zstd are undone here; decompress others on the way: xz -dc FILE | sekisho replay --pipeline NAME=-";
+        return ReplayError::input(path, format!("is {error}, which is not undone here"), advice);
+    }
     if matches!(kind, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other) {
         let advice = "copy it again, or decompress it yourself as far as it goes";
         return ReplayError::input(path, format!("is damaged: {error}"), advice);
     }
-    ReplayError::input(path, format!("cannot be read: {error}"), "")
+    ReplayError::environment(path, format!("cannot be read: {error}"), "look after the disk or mount that it lies on")
 }
 
 impl Read for Source {
@@ -213,6 +243,14 @@ mod tests {
         assert!(message(b"\x1f\x8b\x08junkjunkjunk").contains("damaged"));
         assert!(message(&gzip(&vec![0; 70 * 1024 * 1024])).contains("as a bomb does"));
         assert!(message(&zstd::encode_all(&vec![0; 70 * 1024 * 1024][..], 1).unwrap()).contains("as a bomb does"));
+    }
+
+    #[test]
+    fn other_compressions_are_named() {
+        for (bytes, name) in [(&b"BZh91AY&SY"[..], "bzip2"), (b"\xfd7zXZ\0\0", "xz"), (b"PK\x03\x04\0\0", "zip")] {
+            assert!(read(bytes).unwrap_err().to_string().contains(&format!("is {name}, which is not undone")));
+        }
+        assert_eq!(read(b"BZh9 is no bzip2\n").unwrap(), b"BZh9 is no bzip2\n");
     }
 
     #[test]

@@ -28,6 +28,10 @@ const INFORMATIVE: &[&str] =
 pub fn parse(document: &Document, faults: &mut Faults) -> Option<Rule> {
     let before = faults.list.len() + faults.dropped;
     let mut keys = Keys::of(&document.source, &document.root, "a rule", faults);
+    if !matches!(document.root.kind, Kind::Map(_)) {
+        keys.required("title");
+        return None;
+    }
     refuse_other_kinds(&mut keys);
     let title = keys.required("title").and_then(Yaml::text).unwrap_or_default();
     let name = keys.text("name");
