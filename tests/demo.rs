@@ -155,3 +155,42 @@ fn the_command_tells_the_day_and_keeps_it() {
     let full = demo(&["--keep", folder.path().join("first").to_str().unwrap()]);
     assert_eq!(full.status.code(), Some(1), "a folder that holds something is not written to");
 }
+
+/// `--pipeline` words for the kept logs of a day.
+fn inputs(day: &Path) -> Vec<String> {
+    let input = |name: &&str| ["--pipeline".to_owned(), format!("{name}={}/{name}.log", day.display())];
+    PIPELINES.iter().flat_map(input).collect()
+}
+
+#[track_caller]
+fn sekisho(words: &[&str], inputs: &[String]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
+    let run = command.args(words).args(inputs).env_remove("RUST_BACKTRACE").stdin(Stdio::null()).output().unwrap();
+    let said = [&run.stdout[..], &run.stderr[..]].concat();
+    assert_eq!(run.status.code(), Some(0), "{words:?}: {}", String::from_utf8_lossy(&said));
+    run
+}
+
+#[test]
+fn the_kept_day_replays_to_the_same_bytes_and_its_blocks_verify() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = folder.path().join("day");
+    assert!(demo(&["--minutes", "4", "--keep", day.to_str().unwrap()]).status.success());
+    let mut first = None;
+    for threads in ["1", "2", "3"] {
+        for batch in ["1", "7", "1000", "100000"] {
+            let out = folder.path().join(format!("out-{threads}-{batch}"));
+            let words = ["replay", "--threads", threads, "--batch", batch, "--out", out.to_str().unwrap()];
+            sekisho(&words, &inputs(&day));
+            let result = files(&out);
+            assert!(result["blocks.ndjson"].len() > 1_000);
+            let first = first.get_or_insert_with(|| result.clone());
+            assert!(*first == result, "--threads {threads} --batch {batch} can be seen in the result");
+        }
+    }
+    let blocks = folder.path().join("out-1-1/blocks.ndjson");
+    let run = sekisho(&["blocks", "verify", blocks.to_str().unwrap()], &inputs(&day));
+    let lines = fs::read_to_string(&blocks).unwrap().lines().count();
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert!(said.contains(&format!("{lines} of {lines} blocks verified")), "{said}");
+}

@@ -232,8 +232,10 @@ fn what_operators_and_poison_give_fits() {
     written_by_hand().iter().for_each(|(name, value)| fits(&schema(name, true), value, name));
 }
 
+type Entries = Vec<(String, Json)>;
+
 /// A value with something done to the entries of the map at `path`.
-fn changed(value: &Json, path: &[&str], change: &dyn Fn(&mut Vec<(String, Json)>)) -> Json {
+fn changed(value: &Json, path: &[&str], change: &dyn Fn(&mut Entries)) -> Json {
     let Json::Map(mut entries) = value.clone() else { panic!("no map at {path:?}") };
     match path {
         [] => change(&mut entries),
