@@ -439,6 +439,63 @@ fn blocks_are_derived_again_or_not() {
     assert!(output.status.code() == Some(1) && stderr(&output).contains("broken.ndjson:1"), "{}", stderr(&output));
 }
 
+/// What a receipt must say, what somebody made of it, and what is said of that.
+const TAMPERED: [(&str, &str, &str); 17] = [
+    ("\"target\":\"8.8.4.4/32\"", "\"target\":\"8.8.4.5/32\"", "the rule fires about 8.8.4.4, not 8.8.4.5/32"),
+    ("\"target\":\"8.8.4.4/32\"", "\"target\":\"8.8.4.0/24\"", "the rule fires about 8.8.4.4, not 8.8.4.0/24"),
+    ("\"target\":\"8.8.4.4/32\"", "\"target\":\"8.0.0.0/8\"", "width: 8.0.0.0/8 is wider"),
+    ("\"count\":10", "\"count\":11", "the count is 10, the receipt says 11"),
+    ("\"threshold\":10", "\"threshold\":5", "the threshold is 10, the receipt says 5"),
+    ("\"window\":{\"start\":\"2026-11-23T17:02", "\"window\":{\"start\":\"2026-11-23T17:01", "the window is"),
+    ("\"from\":181", "\"from\":100", "the spans are others"),
+    ("\"from\":181", "\"from\":190", "the rule does not fire"),
+    ("\"offset\":183}", "\"offset\":184}", "the evidence is other records"),
+    ("\"expires_at\":\"2026-11-23T21", "\"expires_at\":\"2026-11-24T21", "its end is 2026-11-23T21"),
+    ("\"expires_at\":\"2026-11-23T21", "\"expires_at\":\"2026-11-23T11", "expiry: it ends at"),
+    ("\"ttl_s\":14400", "\"ttl_s\":14401", "its duration in seconds is 14400"),
+    ("\"offence\":1", "\"offence\":2", "its duration in seconds is 57600"),
+    ("\"level\":\"block\"", "\"level\":\"throttle\"", "level: the rule's is `block`"),
+    ("a002\",\"name\"", "a003\",\"name\"", "the catalog has no rule"),
+    ("\"catalog\":\"", "\"catalog\":\"0", "decided by catalog 0"),
+    ("{\"gate\":\"protected\",\"passed\":true},", "", "the guard's gates are not those"),
+];
+
+#[test]
+fn a_tampered_block_does_not_verify() {
+    let world = World::new();
+    world.write("a.log", access_log());
+    done(&world.replay(&["web=a.log"], "out", &[]));
+    let block = fs::read_to_string(world.path("out/blocks.ndjson")).unwrap();
+    for (from, to, said) in TAMPERED {
+        assert_eq!(block.matches(from).count(), 1, "{from} in {block}");
+        world.write("tampered.ndjson", block.replace(from, to));
+        let output = world.sekisho(&["blocks", "verify", "tampered.ndjson", "--pipeline", "web=a.log"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{to}: {text}");
+        assert!(text.contains("DIFFERS") && text.contains(said), "{to}: {said} in {text}");
+    }
+}
+
+#[test]
+fn what_is_protected_now_does_not_verify() {
+    let world = World::new();
+    world.write("a.log", access_log());
+    done(&world.replay(&["web=a.log"], "out", &[]));
+    for (config, said) in [
+        ("networks: { protected: [8.8.0.0/16] }", "protected: 8.8.4.4/32 has an address in common"),
+        ("networks: { trusted_proxies: [8.8.4.4] }", "the guard refuses it"),
+        ("response: { level: alert }", "level: the rule's is `alert`"),
+        ("response: { shadow: true }", "the configuration says shadow"),
+    ] {
+        world.write("sekisho.yaml", config);
+        let words = ["blocks", "verify", "out/blocks.ndjson", "--pipeline", "web=a.log", "--config", "sekisho.yaml"];
+        let output = world.sekisho(&words);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{config}: {text} {}", stderr(&output));
+        assert!(text.contains(said), "{config}: {said} in {text}");
+    }
+}
+
 #[test]
 fn another_catalog_is_said() {
     let world = World::new();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::catalog::{Catalog, KeepExtras, PipelineIndex};
 use crate::demo::{Actor, ActorKind, Generator};
 use crate::event::outcome::{Alert, Block, ResponseResult};
-use crate::event::{Outcome, Time};
+use crate::event::{Outcome, Time, write_json};
 use crate::fold::rehearse::{Rehearsal, START};
 use crate::replay::{ReplayError, stop_on_signal};
 
@@ -231,9 +231,13 @@ impl Day {
             let gate = gate.as_ref().and_then(|gate| gate.as_str()).unwrap_or_default().to_owned();
             rows.push([alert.sekisho.entity.to_string(), alert.rule.name.clone(), format!("refused: {gate}")]);
         }
-        for actor in Generator::actors().iter().filter(|actor| actor.kind != ActorKind::Attack) {
+        for actor in Generator::actors().iter().filter(|actor| !actor.expect_block) {
             if !self.blocks.iter().any(|block| is_of(actor, block)) {
-                rows.push([actor.name.to_owned(), actor.what.to_owned(), "no rule asked for it".to_owned()]);
+                let why = match actor.kind {
+                    ActorKind::Attack => "its rules alert only",
+                    ActorKind::Benign | ActorKind::Anomaly => "no rule asked for it",
+                };
+                rows.push([actor.name.to_owned(), actor.what.to_owned(), why.to_owned()]);
             }
         }
         told.table(["who", "what", "why not"], &rows)
@@ -280,22 +284,23 @@ impl Kept {
     }
 
     fn line(&mut self, pipeline: &str, line: &str) -> Result<(), CliError> {
-        self.write(&format!("{pipeline}.log"), line)
+        self.write(&format!("{pipeline}.log"), line.as_bytes())
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> Result<(), CliError> {
-        let (name, json) = match outcome {
-            Outcome::Alert(alert) => ("alerts.ndjson", serde_json::to_string(alert)),
-            Outcome::Block(block) => ("blocks.ndjson", serde_json::to_string(block)),
-            Outcome::Lift(lift) => ("lifts.ndjson", serde_json::to_string(lift)),
-            Outcome::Incident(incident) => ("incidents.ndjson", serde_json::to_string(incident)),
-            Outcome::DeadLetter(letter) => ("dead-letters.ndjson", serde_json::to_string(letter)),
+        let mut json = Vec::new();
+        let (name, written) = match outcome {
+            Outcome::Alert(alert) => ("alerts.ndjson", write_json(alert, &mut json)),
+            Outcome::Block(block) => ("blocks.ndjson", write_json(block, &mut json)),
+            Outcome::Lift(lift) => ("lifts.ndjson", write_json(lift, &mut json)),
+            Outcome::Incident(incident) => ("incidents.ndjson", write_json(incident, &mut json)),
+            Outcome::DeadLetter(letter) => ("dead-letters.ndjson", write_json(letter, &mut json)),
         };
-        let json = json.map_err(|error| CliError::environment(format!("cannot write as JSON: {error}")))?;
+        written.map_err(|error| CliError::environment(format!("cannot write as JSON: {error}")))?;
         self.write(name, &json)
     }
 
-    fn write(&mut self, name: &str, line: &str) -> Result<(), CliError> {
+    fn write(&mut self, name: &str, line: &[u8]) -> Result<(), CliError> {
         let path = partial(&self.folder, name);
         let failed = |error: std::io::Error| CliError::environment(format!("cannot write {}: {error}", path.display()));
         if !self.files.contains_key(name) {
@@ -303,7 +308,7 @@ impl Kept {
             self.files.insert(name.to_owned(), BufWriter::new(file));
         }
         match self.files.get_mut(name) {
-            Some(file) => writeln!(file, "{line}").map_err(failed),
+            Some(file) => file.write_all(line).and_then(|()| file.write_all(b"\n")).map_err(failed),
             None => Ok(()),
         }
     }

@@ -9,7 +9,8 @@ pub struct Actor {
     /// Addresses that no other actor has; empty for what happens to everybody.
     pub addresses: Vec<IpNet>,
     pub kind: ActorKind,
-    /// Whether a good defence blocks these addresses. Benign actors and anomalies never are.
+    /// Whether a good defence blocks these addresses. Benign actors and anomalies never are, and some attacks are only
+    /// alerted about.
     pub expect_block: bool,
     /// For people.
     pub what: &'static str,
@@ -107,6 +108,8 @@ fn attacks() -> Vec<Actor> {
     let stuffers: Vec<String> = (0..STUFFERS).map(stuffer).collect();
     let stuffers: Vec<&str> = stuffers.iter().map(String::as_str).collect();
     let one = |name, address, what| actor(ActorKind::Attack, name, &[address], what);
+    // What the shipped rules only alert about, on purpose: a signature errs, and a wrong port is mostly a wrong setting.
+    let alerted = |name, address, what| Actor { expect_block: false, ..one(name, address, what) };
     vec![
         one("ssh_bruteforce", SSH_GUESSER, "40 passwords a minute for root over ssh"),
         one("ssh_spraying", SSH_SPRAYER, "one password for many invented users over ssh"),
@@ -118,9 +121,9 @@ fn attacks() -> Vec<Actor> {
         one("sql_injection", INJECTOR, "SQL in parameters"),
         one("cross_site_scripting", SCRIPTER, "scripts in parameters"),
         one("path_traversal", TRAVERSER, "paths out of the site"),
-        one("exploit", EXPLOITER, "what the IDS calls severity 1"),
+        alerted("exploit", EXPLOITER, "what the IDS calls severity 1"),
         one("flood", FLOODER, "400 requests a second"),
-        one("malformed", TLS_TALKER, "TLS spoken to a plain port"),
+        alerted("malformed", TLS_TALKER, "TLS spoken to a plain port"),
     ]
 }
 

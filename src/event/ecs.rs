@@ -289,7 +289,10 @@ fn scalar(value: &Scalar<'_>) -> Option<Value> {
         Scalar::Integer(number) => Some(Value::from(*number)),
         Scalar::Float(number) => JsonNumber::from_f64(*number).map(Value::Number),
         Scalar::Bool(flag) => Some(Value::Bool(*flag)),
-        Scalar::List(values) => (!values.is_empty()).then(|| values.iter().filter_map(scalar).collect()),
+        Scalar::List(values) => {
+            let values: Vec<Value> = values.iter().filter_map(scalar).collect();
+            (!values.is_empty()).then_some(Value::Array(values))
+        }
     }
 }
 
@@ -358,6 +361,7 @@ mod tests {
                 event.add_extra("user.name", Scalar::Text("forged"));
                 event.add_extra("sekisho.pipeline", Scalar::Text("forged"));
                 event.add_extra("a..b", Scalar::Bool(true));
+                event.add_extra("empty", Scalar::List(&[Scalar::Text(""), Scalar::Float(f64::NAN)]));
                 event.add_extra("n", Scalar::Float(f64::NAN));
             },
             Layout::Nested,
@@ -367,7 +371,7 @@ mod tests {
         assert_eq!(document["user.value"], json!("flat"));
         assert_eq!(document["user.name.first"], json!("deep"));
         assert_eq!(document["a..b"], json!(true));
-        assert_eq!(document.get("n"), None);
+        assert_eq!((document.get("n"), document.get("empty")), (None, None));
         assert_eq!(text.matches("\"pipeline\"").count(), 1, "an extra never forges what the journal says: {text}");
     }
 

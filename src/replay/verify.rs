@@ -1,7 +1,8 @@
 //! Every block derived again from its receipt and the same inputs (outputs sheet, "Block"). I/O.
 //!
-//! The inputs are read once; each receipt folds the records of its spans with a fresh fold of its rule alone.
-//! Deliberately without the guard's opinion: budgets and outages need the whole log, the verdict of the rule does not.
+//! The inputs are read once; each receipt folds the records of its spans with a fresh fold of its rule alone, and its
+//! guard's static gates (expiry, attributed, width, protected, stale, level) are asked again. Deliberately without the
+//! gates that need the whole log: budgets, outages and holds.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,9 +10,10 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
-use crate::event::outcome::{Alert, Block, Receipt, RuleName};
-use crate::event::{Input, Outcome};
+use crate::event::outcome::{Alert, Block, Origin, Receipt, Refusal, ResponseResult, RuleName};
+use crate::event::{EntityKind, Input, Outcome};
 use crate::fold::{Batch, Decide, Ingest};
+use crate::respond::{self, Prefix};
 
 use super::error::ReplayError;
 use super::examine::Content;
@@ -74,8 +76,13 @@ pub fn verify(
         }
         Ok(())
     })?;
-    let hash = catalog.hash.to_string();
-    Ok(blocks.iter().zip(checks).map(|(block, check)| conclude(block, check, &hash)).collect())
+    let opened = |place: usize| blocks[..place].iter().any(|before| is_same(before, &blocks[place]));
+    let concluded = checks.into_iter().enumerate().map(|(place, check)| {
+        let block = &blocks[place];
+        let opening = if respond::is_opening(block) { Opening::This } else { Opening::of_file(opened(place)) };
+        conclude(catalog, block, opening, check)
+    });
+    Ok(concluded.collect())
 }
 
 /// Starts the fold of a receipt, or says why there is none.
@@ -152,26 +159,63 @@ impl Check {
     }
 }
 
-fn conclude(block: &Block, check: Result<Check, Vec<String>>, catalog: &str) -> Verdict {
-    let same_catalog = block.receipt.as_ref().map(|receipt| receipt.catalog == catalog);
-    let (verified, mut remarks) = match (check, derivable(block)) {
+/// Which record began a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    This,
+    Earlier,
+    /// None of the file: the id could not be derived.
+    Missing,
+}
+
+impl Opening {
+    fn of_file(opened: bool) -> Opening {
+        if opened { Opening::Earlier } else { Opening::Missing }
+    }
+}
+
+/// Whether `before` began the block that `block` extends.
+fn is_same(before: &Block, block: &Block) -> bool {
+    before.id == block.id && before.target == block.target && respond::is_opening(before)
+}
+
+fn conclude(catalog: &Catalog, block: &Block, opening: Opening, check: Result<Check, Vec<String>>) -> Verdict {
+    let settings = &catalog.respond;
+    let mut differences = respond::contradictions(settings, block);
+    let mut remarks = Vec::new();
+    match (check, derivable(block)) {
         (Ok(mut check), Ok((receipt, rule))) => {
             check.finish();
-            let differences = differences(block, receipt, rule, &check);
-            (differences.is_empty(), differences)
+            differences.extend(derived_differences(block, receipt, rule, &check));
+            if let Some(own) = settings.rules.iter().find(|own| own.name.id == rule.id) {
+                let receipt = (block, receipt);
+                differences.extend(respond::receipt_contradictions(settings, own, receipt, opening == Opening::This));
+            }
+            if opening == Opening::Missing {
+                remarks.push("the record that began it is not in the file, so its id was not derived".to_owned());
+            }
         }
-        (Err(remarks), derivable) => (derivable.is_err(), remarks),
-        (Ok(_), Err(remarks)) => (true, remarks),
-    };
-    if let (Some(false), Some(receipt)) = (same_catalog, &block.receipt) {
-        remarks.push(format!("decided by catalog {}, derived by the current one, {catalog}", receipt.catalog));
+        (Err(problems), Ok(_)) => differences.extend(problems),
+        (_, Err(_)) if block.origin == Origin::Rule => {
+            differences.push("a rule asked for it, and it has no receipt".to_owned());
+        }
+        (_, Err(nothing)) => remarks.extend(nothing),
     }
+    let hash = catalog.hash.to_string();
+    let same_catalog = block.receipt.as_ref().map(|receipt| receipt.catalog == hash);
+    if let (Some(false), Some(receipt)) = (same_catalog, &block.receipt) {
+        let then = &receipt.catalog;
+        differences
+            .push(format!("decided by catalog {then}, derived by {hash}: give the rules and configuration of then"));
+    }
+    let verified = differences.is_empty();
+    differences.append(&mut remarks);
     let rule = block.rule.as_ref().map(|rule| rule.name.clone());
-    Verdict { id: block.id.clone(), target: block.target.clone(), rule, same_catalog, verified, remarks }
+    Verdict { id: block.id.clone(), target: block.target.clone(), rule, same_catalog, verified, remarks: differences }
 }
 
 /// What differs between a receipt and the firing most like it; nothing where one is the same.
-fn differences(block: &Block, receipt: &Receipt, rule: &RuleName, check: &Check) -> Vec<String> {
+fn derived_differences(block: &Block, receipt: &Receipt, rule: &RuleName, check: &Check) -> Vec<String> {
     let differences = |alert: &Alert| difference(block, receipt, rule, alert);
     let nearest = check.alerts.iter().filter(|alert| alert.rule.id == rule.id).map(differences).min_by_key(Vec::len);
     let mut found = nearest.unwrap_or_else(|| vec!["the rule does not fire on the records of its spans".to_owned()]);
@@ -197,18 +241,49 @@ fn difference(block: &Block, receipt: &Receipt, rule: &RuleName, alert: &Alert) 
             now.start, now.end, then.start, then.end
         ));
     }
+    if detail.evidence != receipt.evidence {
+        found.push("the evidence is other records than the receipt lists".to_owned());
+    }
+    if detail.spans != receipt.spans {
+        found.push("the spans are others than the receipt's".to_owned());
+    }
+    if alert.rule.name != rule.name {
+        found.push(format!("the rule's name is `{}`, the receipt's was `{}`", alert.rule.name, rule.name));
+    }
     if alert.rule.version != rule.version {
         found.push(format!("the rule is version {}, the receipt's was {}", alert.rule.version, rule.version));
     }
+    found.extend(refused(alert).map(|gate| format!("the guard refuses it: {gate}")));
     found
 }
 
-/// Whether one of an alert's clients lies in the target.
+/// The static gate that refused a firing. What the whole log decides is not asked of a part of it.
+fn refused(alert: &Alert) -> Option<&'static str> {
+    let response = &alert.sekisho.response;
+    match response.reason.filter(|_| response.result == ResponseResult::Refused)? {
+        Refusal::Expiry => Some("it would have no expiry"),
+        Refusal::Unattributed => Some("the client is not told for certain"),
+        Refusal::Private => Some("the client has no internet address"),
+        Refusal::TooWide => Some("the target is too wide"),
+        Refusal::Protected => Some("the target is protected"),
+        Refusal::Level => Some("the rule's level is below blocking"),
+        Refusal::Shadow => Some("the configuration says shadow"),
+        Refusal::Stale | Refusal::Outage | Refusal::Budget | Refusal::Frozen | Refusal::Operator => None,
+    }
+}
+
+/// Whether an alert's entity, or one of the clients that it lists where it is about more than one, is the target.
 fn concerns(alert: &Alert, target: &str) -> bool {
-    let Ok(network) = target.parse::<ipnet::IpNet>() else { return false };
-    let client = alert.client.iter().map(|client| client.ip.as_str());
-    let related = alert.related.iter().flat_map(|related| related.ip.iter().map(String::as_str));
-    let entity = std::iter::once(alert.sekisho.entity.value.as_str());
-    let address = |text: &str| text.split('/').next().unwrap_or(text).parse::<std::net::IpAddr>().ok();
-    client.chain(related).chain(entity).filter_map(address).any(|address| network.contains(&address))
+    let Ok(target) = target.parse::<Prefix>() else { return false };
+    let is_target = |text: &str| text.parse().is_ok_and(|address| Prefix::client(address) == target);
+    match alert.sekisho.entity.kind {
+        EntityKind::Client => alert.client.as_ref().is_some_and(|client| is_target(&client.ip)),
+        EntityKind::Network => alert.sekisho.entity.value.parse() == Ok(target),
+        EntityKind::User
+        | EntityKind::Service
+        | EntityKind::Asn
+        | EntityKind::Country
+        | EntityKind::Host
+        | EntityKind::Global => alert.related.iter().flat_map(|related| &related.ip).any(|ip| is_target(ip)),
+    }
 }

@@ -106,7 +106,8 @@ fn attributed(standing: Standing) -> Result<(), Refusal> {
     }
 }
 
-fn width(prefix: Prefix) -> Result<(), Refusal> {
+/// Whether a network is narrow enough to be blocked.
+pub(super) fn width(prefix: Prefix) -> Result<(), Refusal> {
     let narrow = match prefix.to_network() {
         IpNet::V4(network) => network.prefix_len() >= IPV4_BITS_MIN,
         IpNet::V6(network) => network.prefix_len() >= IPV6_BITS_MIN,

@@ -22,6 +22,7 @@ mod blocks;
 mod alert;
 mod text;
 mod commands;
+mod recheck;
 mod counters;
 
 mod prefix;
@@ -34,5 +35,6 @@ pub use commands::{Full, Order, OrderedBy};
 pub use counters::{Counters, Evicted, Lifts};
 pub use ids::Id;
 pub use prefix::Prefix;
+pub use recheck::{contradictions, is_opening, receipt_contradictions};
 pub use responder::{Responder, State};
 pub use settings::{Budget, RuleSettings, Settings};
