@@ -24,6 +24,12 @@ const PROBES: [&str; 4] = ["sql_injection_probe", "xss_probe", "path_traversal_p
 
 /// Of the payloads of a class, this share must be seen.
 const RECALL_MIN: f64 = 0.9;
+/// A tenth of the commands in that set are bare words such as `id`, or `a|id`, which field lists of programs hold too.
+const COMMANDS_MIN: f64 = 0.8;
+/// A fifth of the traversals in that set are mutilated (`....etcpasswd`) or do not climb (`//{file}`).
+const TRAVERSALS_MIN: f64 = 0.75;
+/// A fifth of these are whole statements or bare operators between quotes, which developers search for.
+const SQL_LIBRARY_MIN: f64 = 0.75;
 /// Of ordinary values, this share may be taken for a payload.
 const ACCUSED_MAX: f64 = 0.001;
 
@@ -184,8 +190,9 @@ fn labelled_parameter_values() {
         tally.add(class, &seen, payload, class != "norm");
     }
     tally.print("httpparams");
-    for class in ["sqli", "xss", "path-traversal", "cmdi"] {
-        assert!(tally.share(class) >= RECALL_MIN, "{class}");
+    let least = [("sqli", RECALL_MIN), ("xss", RECALL_MIN), ("path-traversal", TRAVERSALS_MIN), ("cmdi", COMMANDS_MIN)];
+    for (class, least) in least {
+        assert!(tally.share(class) >= least, "{class}");
     }
     assert!(tally.share("norm") <= ACCUSED_MAX);
 }
@@ -211,7 +218,7 @@ fn real_world_injections() {
         }
     }
     tally.print("libinjection");
-    assert!(tally.share("sqli-lib") >= 0.85);
+    assert!(tally.share("sqli-lib") >= SQL_LIBRARY_MIN);
     assert!(tally.share("xss-lib") >= RECALL_MIN);
 }
 
@@ -233,7 +240,7 @@ fn payloads_that_pass_and_that_do_not() {
     }
     tally.print("gotestwaf");
     assert_eq!(tally.0["pass"].0, 0);
-    assert!(tally.share("block") >= 0.75);
+    assert!(tally.share("block") >= RECALL_MIN);
 }
 
 #[test]
@@ -294,10 +301,27 @@ fn judged(catalog: &Arc<Catalog>, pipeline: &str, text: &str) -> Verdict {
     verdict
 }
 
+/// What the hub calls an attack and we do not claim to see, with the reason.
+const NOT_CLAIMED: &[(&str, &str)] = &[
+    ("CVE-2024-38475", "two paths that only one server rewrites"),
+    ("apiscp-bf", "seven forms answered with 200: they may be logins"),
+    ("http-generic-test", "a line that tests the hub itself"),
+    ("http-technology-probing", "one refused path of a product"),
+    ("nginx-http-generic-bf", "lines of the error log, and six refusals"),
+    ("nginx-mail-bf", "nginx as a mail proxy"),
+    ("ssh-generic-test", "a line that tests the hub itself"),
+    ("sshd-bad-keyexchange-bf", "lines that run backwards in time: late ones enter no window"),
+    ("sshd-impossible-travel", "needs a profile of the user"),
+    ("sshd-impossible-travel-user", "needs a profile of the user"),
+    ("sshd-refused-conn", "one connection that hosts.deny refused"),
+    ("thinkphp-cve-2018-20062", "one of eight has its backslash escaped twice"),
+];
+
 #[test]
 fn behaviours_of_the_hub() {
     let Some(folder) = data("crowdsec_hub") else { return };
     let catalog = catalog("networks: { ordinary: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 127.0.0.0/8] }\n");
+    let (mut seen, mut all, mut missed) = (0, 0, Vec::new());
     for test in rows(&folder.join("manifest.jsonl")) {
         let (name, kind) = (test["test"].as_str().expect("a name"), test["log_type"].as_str().expect("a type"));
         let pipeline = match (test["category"].as_str(), kind) {
@@ -311,10 +335,20 @@ fn behaviours_of_the_hub() {
         }
         let log = text_of(&folder.join(test["log_file"].as_str().expect("a log")));
         let verdict = judged(&catalog, pipeline, &log);
-        let wanted: BTreeSet<&str> =
-            test["expect"].as_array().into_iter().flatten().filter_map(|e| e["source"].as_str()).collect();
-        println!("{name}: wanted {wanted:?} alerted {:?} blocked {:?}", verdict.alerted, verdict.blocked);
+        let sources = test["expect"].as_array().into_iter().flatten().filter_map(|e| e["source"].as_str());
+        for source in sources.collect::<BTreeSet<&str>>() {
+            let hit = verdict.alerted.contains_key(source);
+            seen += usize::from(hit);
+            all += 1;
+            if !hit {
+                missed.push(format!("{name} {source}"));
+            }
+        }
     }
+    println!("hub: {seen} of {all} sources alerted; not: {missed:#?}");
+    let claimed = |text: &String| !NOT_CLAIMED.iter().any(|(name, _)| text.split(' ').next() == Some(*name));
+    let missed: Vec<&String> = missed.iter().filter(|text| claimed(text)).collect();
+    assert!(missed.is_empty(), "{missed:#?}");
 }
 
 #[test]
@@ -337,8 +371,78 @@ fn guessing_on_a_real_ssh_server() {
             }
         }
     }
+    let (mut attackers, mut blocked) = (0, 0);
     for (ip, (failed, succeeded)) in &clients {
-        let blocked = verdict.blocked.contains(&IpNet::from(ip.parse::<std::net::IpAddr>().expect("an address")).to_string());
-        println!("loghub {ip}: {failed} failed, {succeeded} succeeded, blocked {blocked} {:?}", verdict.alerted.get(ip));
+        let network = IpNet::from(ip.parse::<std::net::IpAddr>().expect("an address")).to_string();
+        let is_blocked = verdict.blocked.contains(&network);
+        println!("loghub {ip}: {failed} failed, {succeeded} succeeded, blocked {is_blocked}");
+        assert!(!is_blocked || *failed >= 10, "{ip} is blocked for {failed} failures");
+        assert!(*failed < 6 || verdict.alerted.contains_key(ip), "{ip} failed {failed} times, nobody was told");
+        attackers += usize::from(*failed >= 10);
+        blocked += usize::from(is_blocked);
     }
+    println!("loghub: {blocked} of {attackers} clients with ten failures and more are blocked");
+    assert_eq!(blocked, attackers);
+}
+
+/// What people search for, and what dashboards and programs send: none of it is a probe.
+const ORDINARY: &[&str] = &[
+    "/search?q=union+jack+from+the+drop+down",
+    "/search?q=O%27Brien+select+table+lamps",
+    "/search?q=credit+union+from+my+home",
+    "/search?q=%22black%22+or+%22white%22+dress",
+    "/search?q=rock+%27n%27+roll",
+    "/search?q=dogs%27+%231+toy",
+    "/search?q=how+to+drop+a+table+leg",
+    "/search?q=insert+into+slot+bracket",
+    "/search?q=select+the+best+order+by+mail",
+    "/search?q=group+by+5+people",
+    "/search?q=update+set+of+keys",
+    "/search?q=delete+from+cart",
+    "/search?q=or+1+to+1+tutoring",
+    "/search?q=size+10+or+12",
+    "/search?q=7+and+7+like+minded",
+    "/search?q=brand(new)+belt(black)",
+    "/search?q=%3Cb%3Ebold%3C%2Fb%3E+font%3F",
+    "/search?q=how+to+center+a+%3Cdiv%3E",
+    "/search?q=I+%3C3+you",
+    "/search?q=script+kiddie+book",
+    "/search?q=autofocus+lens+camera",
+    "/search?q=animal+behavior%3A+a+study",
+    "/search?q=powershell+course",
+    "/search?q=java.lang.NullPointerException",
+    "/search?q=what+is......+this",
+    "/search?q=..%2F+vs+.%2F+in+linux",
+    "/search?q=wait...+for+the+master...",
+    "/jobs?location=Berlin&type=dir&id=5",
+    "/products?laptop[brand]=x&document[id]=4&window[min]=2",
+    "/api/items?fields=name|id|type&sort=-created",
+    "/api/items?tags=dog|cat&page=2",
+    "/list?id=5;sort=up;type=a",
+    "/tx?hash=0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+    "/redirect?next=https%3A%2F%2Fshop.example%2Fa%3Fb%3D1",
+    "/img/${name}.png",
+    "/img/{{image.url}}",
+    "/files?name=v1..v2.diff",
+    "/css?family=Open+Sans:400,700|Roboto",
+    "/api/v1/query?query=up+==+1+and+on(instance)+rate(http_requests_total%5B5m%5D)+%3E+0.5+or+vector(0)",
+    "/rest/api/2/search?jql=project+in+(A,B)+AND+status+%3D+%22Open%22+AND+(assignee+%3D+me)+ORDER+BY+created",
+    "/odata/Orders?$filter=contains(name,'x')+and+(price+gt+5)+or+(status+eq+'open')+and+year+eq+2026",
+    "/resource/a.json?$select=count(*),state&$where=amount+%3E+10+and+year=2026",
+    "/logs/_search?q=status:%5B400+TO+499%5D+AND+%22not+found%22+OR+(level:error)",
+    "/arcgis/query?where=1%3D1&outFields=*&f=json",
+    "/graphql?query=%7Buser(id%3A1)%7Bname%7D%7D",
+    "/feathers?age[$gt]=5&name[$ne]=x&$sort[created]=-1",
+];
+
+#[test]
+fn ordinary_requests_are_no_probes() {
+    let mut judge = Judge::new();
+    let accused: Vec<String> = ORDINARY
+        .iter()
+        .map(|target| (target, judge.probes(target)))
+        .filter(|(_, seen)| !seen.is_empty())
+        .map(|(target, seen)| format!("{target} {seen:?}"))
+        .collect();
+    assert!(accused.is_empty(), "{accused:#?}");
 }
