@@ -20,7 +20,7 @@ const PRIOR_MAX: usize = 100_000;
 #[derive(Clone, Debug)]
 pub struct Correlator {
     plans: Arc<Plans>,
-    /// Names of services, by [`ServiceIndex`].
+    /// Names of services, by [`crate::event::ServiceIndex`].
     services: Arc<[String]>,
     table: Table,
     prior: Prior,
