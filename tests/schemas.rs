@@ -130,6 +130,21 @@ fn alerts(folder: &Path) -> impl Iterator<Item = Json> {
 }
 
 #[test]
+fn decoded_lines_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = schema("event", false);
+    for (pipeline, path) in logs(folder.path()) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
+        let log = fs::File::open(&path).unwrap();
+        let run = command.args(["decode", "--pipeline", pipeline]).stdin(Stdio::from(log)).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let text = String::from_utf8(run.stdout).unwrap();
+        assert_eq!(text.lines().count(), fs::read_to_string(&path).unwrap().lines().count());
+        text.lines().for_each(|line| fits(&schema, &Json::read(line), line));
+    }
+}
+
+#[test]
 fn evidence_is_sorted_and_within_the_spans() {
     let folder = tempfile::tempdir().unwrap();
     replay(folder.path(), CONFIG, &logs(folder.path()));
@@ -300,6 +315,8 @@ fn each_schema_refuses_what_is_not_so() {
         }
         let more = set(sample, &["unheard_of"], Json::Null);
         assert!(!schema.faults(&more).is_empty(), "{name}: any key may be there");
+        let timeless = changed(sample, &[], &|entries| entries.retain(|(own, _)| own != "@timestamp"));
+        assert!(*name != "event" || !schema.faults(&timeless).is_empty(), "an event of a journal has a time");
         let turned = changed(sample, &[], &|entries| entries.reverse());
         assert!(*name == "event" || !schema.faults(&turned).is_empty(), "{name}: keys may stand in any order");
     }
