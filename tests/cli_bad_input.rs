@@ -129,6 +129,22 @@ fn a_file_given_twice_is_said() {
 }
 
 #[test]
+fn a_result_never_takes_the_place_of_a_log() {
+    let place = Place::new();
+    let said = ["a.log", "is an input, and would be overwritten", "--timings"];
+    place.run(&["replay", "-p", "nginx=a.log", "--out", "out", "--timings", "./a.log"]).is(2, &said);
+    fs::create_dir(place.path("logs")).unwrap();
+    place.write("logs/events.ndjson", LINE);
+    let run = place.run(&["replay", "-p", "nginx=logs/events.ndjson", "--out", "logs", "--force"]);
+    run.is(2, &["logs/events.ndjson", "is an input, and would be overwritten"]);
+    assert_eq!(fs::read_to_string(place.path("a.log")).unwrap(), LINE);
+    assert_eq!(fs::read_to_string(place.path("logs/events.ndjson")).unwrap(), LINE);
+    let run = place.run(&["replay", "-p", "nginx=a.log", "--out", "out", "--timings", "/dev/stdout"]);
+    run.is(0, &[]);
+    assert!(run.out.starts_with("{\"wall_s\":"), "a device is written to, not replaced: {}", run.out);
+}
+
+#[test]
 fn numbers_that_are_none_and_numbers_that_are_large() {
     let place = Place::new();
     for option in ["--threads", "--batch"] {

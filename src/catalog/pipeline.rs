@@ -183,8 +183,8 @@ fn client(keys: &mut Keys<'_, '_>) -> Vec<ClientSource> {
             Some("x_forwarded_for") => sources.push(ClientSource::XForwardedFor),
             Some("source.address" | "source.ip") => sources.push(ClientSource::Peer),
             other => {
-                let given = other.unwrap_or_default();
-                keys.fault(item, format!("`client` may hold x_forwarded_for and source.address, not `{given}`"));
+                let given = other.map_or_else(|| item.describe().to_owned(), |text| format!("`{text}`"));
+                keys.fault(item, format!("`client` may hold x_forwarded_for and source.address, not {given}"));
             }
         }
     }

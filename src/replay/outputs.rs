@@ -200,11 +200,15 @@ fn partial(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.partial"))
 }
 
-/// Writes a file of one line as a whole or not at all.
+/// Writes a file of one line as a whole or not at all; a device or pipe is written to as it is.
 ///
 /// # Errors
 /// [`ReplayError::Environment`] where it cannot be written.
 pub fn write_whole(path: &Path, line: &[u8]) -> Result<(), ReplayError> {
+    if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let written = File::options().write(true).open(path).and_then(|mut file| file.write_all(line));
+        return written.map_err(|error| unwritable(path, &error));
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     let temporary = PathBuf::from(name);
@@ -215,6 +219,19 @@ pub fn write_whole(path: &Path, line: &[u8]) -> Result<(), ReplayError> {
         let _ = std::fs::remove_file(&temporary);
         unwritable(path, &error)
     })
+}
+
+/// Refuses results that would take the place of an input: a log is not to be lost by a slip of the pen.
+///
+/// # Errors
+/// [`ReplayError::Usage`] where one would.
+pub fn spare(inputs: &[&str], folder: &Path, timings: Option<&Path>) -> Result<(), ReplayError> {
+    let results = NAMES.iter().map(|name| folder.join(name)).chain(timings.map(Path::to_owned));
+    let results: Vec<PathBuf> = results.filter_map(|path| path.canonicalize().ok()).collect();
+    let taken = |input: &&&str| Path::new(input).canonicalize().is_ok_and(|path| results.contains(&path));
+    let Some(input) = inputs.iter().find(taken) else { return Ok(()) };
+    let advice = "name another folder with --out, and another file with --timings";
+    Err(ReplayError::usage(input, "is an input, and would be overwritten by a result", advice))
 }
 
 /// Refuses a folder that holds what is not ours to mix with.

@@ -103,6 +103,7 @@ fn bar(total: Option<u64>) -> ProgressBar {
         Some(total) => (ProgressBar::new(total), "{bar:30} {percent:>3} %  {msg}, {eta} to go"),
         None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
     };
+    bar.set_message("starting");
     bar.set_draw_target(ProgressDrawTarget::stderr());
     // The templates are ours and parse; were one not to, indicatif's own style serves.
     ProgressStyle::with_template(template).into_iter().for_each(|style| bar.set_style(style));

@@ -17,7 +17,7 @@ use super::error::ReplayError;
 use super::examine::Content;
 use super::keys::Key;
 use super::merge::Turn;
-use super::outputs::{Outputs, write_whole};
+use super::outputs::{Outputs, spare, write_whole};
 use super::progress::{Progress, Timings};
 use super::session::{Request, Session};
 use super::summary::Summary;
@@ -51,6 +51,8 @@ pub fn replay(
     catalog: &Arc<Catalog>,
     stop: &Arc<AtomicBool>,
 ) -> Result<(Summary, Timings), ReplayError> {
+    let paths: Vec<&str> = request.inputs.iter().map(|input| input.path.as_str()).collect();
+    spare(&paths, &destination.folder, destination.timings.as_deref())?;
     let session = Session::open(request, catalog, stop)?;
     let outputs = Outputs::create(&destination.folder, destination.force, request.documents)?;
     let progress = Progress::start(destination.terminal, session.taken.clone(), session.total);

@@ -80,7 +80,7 @@ fn unopened(path: &str, error: &io::Error) -> ReplayError {
     if error.kind() == io::ErrorKind::PermissionDenied {
         return ReplayError::input(path, "may not be read", "run as a user who may read it");
     }
-    ReplayError::input(path, format!("cannot be opened: {error}"), "")
+    ReplayError::input(path, format!("cannot be opened: {error}"), "check the path")
 }
 
 fn with_head<R: Read + Send + 'static>(
@@ -156,6 +156,10 @@ pub(super) fn broken(path: &str, error: &io::Error) -> ReplayError {
     if kind == io::ErrorKind::Unsupported && error.get_ref().is_some() {
         let advice = "gzip and zstd are undone here; decompress others on the way: xz -dc FILE | sekisho replay --pipeline NAME=-";
         return ReplayError::input(path, format!("is {error}, which is not undone here"), advice);
+    }
+    if error.to_string().contains("too much memory") {
+        let advice = "decompress it on the way: zstd -dc --long=31 FILE | sekisho replay --pipeline NAME=-";
+        return ReplayError::input(path, "needs more than 128 MiB of memory to be decompressed", advice);
     }
     if matches!(kind, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other) {
         let advice = "copy it again, or decompress it yourself as far as it goes";
