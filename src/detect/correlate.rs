@@ -1,19 +1,20 @@
 //! Signals and tallies → findings: every rule's windows, and what a firing says. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Client, DAY, Entity, EntityKind, Field, Finding, Input, RuleIndex, Signal, Tally, Text, Time, Value, client_key,
+    Client, Entity, EntityKind, Field, Finding, Input, RuleIndex, Signal, Span, Tally, Text, Time, Value, client_key,
 };
 
 use super::plan::{Plan, PlanKind, Plans};
 use super::rule::Measure;
 use super::window::{Arrival, Entry, Firing, InputIndex, KEYS_MAX, Saved, Table, TableCounters};
 
-/// Entities remembered for rules that count only after another rule's finding. They are few: only findings enter.
+/// Entities remembered for rules that count only after another rule's finding. They are few: only those about which a
+/// condition was met enter. Beyond it the one of longest ago makes room and is counted.
 const PRIOR_MAX: usize = 100_000;
 
 /// The windows of all rules.
@@ -24,6 +25,8 @@ pub struct Correlator {
     services: Arc<[String]>,
     table: Table,
     prior: Prior,
+    /// Whether keys that are silent conclude all the same.
+    speaks_always: bool,
 }
 
 /// The state of a [`Correlator`].
@@ -33,11 +36,25 @@ pub struct Snapshot {
     prior: Prior,
 }
 
-/// When rules that others wait for last concluded something about an entity.
+/// When rules that others wait for last held about an entity, and where the events were.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Vec<(PriorKey, Time)>", into = "Vec<(PriorKey, Time)>")]
+#[serde(from = "PriorForm", into = "PriorForm")]
 struct Prior {
-    found: BTreeMap<PriorKey, Time>,
+    found: BTreeMap<PriorKey, Found>,
+    ages: BTreeSet<(Time, PriorKey)>,
+    evicted: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Found {
+    at: Time,
+    spans: Vec<Span>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PriorForm {
+    found: Vec<(PriorKey, Found)>,
+    evicted: u64,
 }
 
 /// A rule that others wait for, and the group-by values of its finding.
@@ -54,12 +71,19 @@ pub struct Origin<'a> {
 impl Correlator {
     /// No windows yet. `seed` cannot be seen in any result (see [`Table::new`]).
     pub fn new(plans: Arc<Plans>, services: Arc<[String]>, seed: u64) -> Correlator {
-        Correlator { plans, services, table: Table::new(KEYS_MAX, seed), prior: Prior::default() }
+        Correlator { plans, services, table: Table::new(KEYS_MAX, seed), prior: Prior::default(), speaks_always: false }
     }
 
-    /// Counters of the table of keys.
+    /// From now on keys are never silent: whatever meets its condition is a finding, so that a stretch of the records
+    /// says what all of them said.
+    pub fn speak_always(&mut self) {
+        self.speaks_always = true;
+    }
+
+    /// Counters of the table of keys; what rules that come after others forgot is among the evicted.
     pub fn counters(&self) -> TableCounters {
-        self.table.counters()
+        let counters = self.table.counters();
+        TableCounters { evicted: counters.evicted + self.prior.evicted, ..counters }
     }
 
     /// The state, to be written to a snapshot.
@@ -78,9 +102,11 @@ impl Correlator {
         let plans = Arc::clone(&self.plans);
         let plan = plans.of(signal.rule)?;
         let awaited = plan.after.and_then(|rule| plans.of(rule));
-        if !self.prior.allows(plan, awaited, &signal.group, signal.time) {
-            return None;
-        }
+        let before = match self.prior.before(plan, awaited, &signal.group, signal.time) {
+            Before::Nothing => Vec::new(),
+            Before::Found(spans) => spans.to_vec(),
+            Before::Missing => return None,
+        };
         let arrival = Arrival {
             input: origin.input,
             time: signal.time,
@@ -95,7 +121,9 @@ impl Correlator {
             first: signal.place,
             last: signal.place,
         };
-        self.add(plan, &signal.group, &arrival, origin)
+        let mut finding = self.add(plan, &signal.group, &arrival, origin)?;
+        before.into_iter().for_each(|span| cover(&mut finding.spans, span));
+        Some(finding)
     }
 
     /// Takes a tally in: every rule that measures traffic sees it.
@@ -125,42 +153,75 @@ impl Correlator {
     fn add(&mut self, plan: &Plan, group: &[Value], arrival: &Arrival<'_>, origin: Origin<'_>) -> Option<Finding> {
         let index = self.plans.index_of(plan.rule)?;
         let (firing, entry) = self.table.add(self.plans.list(), index, group, arrival)?;
-        let finding = finding_of(plan, entry, firing, (arrival, origin), &self.services);
         if self.plans.is_awaited(plan.rule) {
-            self.prior.note(plan.rule, group, arrival.time);
+            let spans = entry.trace.spans(entry.newest(), origin.inputs);
+            self.prior.note((plan.rule, group.into()), arrival.time, spans);
         }
-        Some(finding)
+        let number = firing.number.or(self.speaks_always.then_some(0))?;
+        Some(finding_of(plan, entry, (firing, number), (arrival, origin), &self.services))
     }
+}
+
+/// What came before an event of a plan.
+enum Before<'a> {
+    /// The plan waits for nothing.
+    Nothing,
+    /// What it waits for is there, and where.
+    Found(&'a [Span]),
+    Missing,
 }
 
 impl Prior {
     /// Whether a plan may count now: always, or after a finding of the rule it waits for about the same first values.
-    fn allows(&self, plan: &Plan, awaited: Option<&Plan>, group: &[Value], time: Time) -> bool {
-        let Some(awaited) = awaited else { return plan.after.is_none() };
-        let Some(same) = group.get(..awaited.group_by.len()) else { return false };
-        let found = self.found.get(&(awaited.rule, same.into()));
-        found.is_some_and(|at| time.since(*at).abs() <= plan.timespan)
+    fn before(&self, plan: &Plan, awaited: Option<&Plan>, group: &[Value], time: Time) -> Before<'_> {
+        let Some(awaited) = awaited else {
+            return if plan.after.is_none() { Before::Nothing } else { Before::Missing };
+        };
+        let Some(same) = group.get(..awaited.group_by.len()) else { return Before::Missing };
+        match self.found.get(&(awaited.rule, same.into())) {
+            Some(found) if time.since(found.at).abs() <= plan.timespan => Before::Found(&found.spans),
+            Some(_) | None => Before::Missing,
+        }
     }
 
-    fn note(&mut self, rule: RuleIndex, group: &[Value], time: Time) {
-        if self.found.len() == PRIOR_MAX {
-            self.found.retain(|_, at| time.since(*at) < DAY);
+    /// A rule's condition is met, whether or not its key is silent.
+    fn note(&mut self, key: PriorKey, time: Time, spans: Vec<Span>) {
+        let mut at = time;
+        if let Some(known) = self.found.get(&key) {
+            self.ages.remove(&(known.at, key.clone()));
+            at = at.max(known.at);
+        } else if self.found.len() >= PRIOR_MAX
+            && let Some((_, oldest)) = self.ages.pop_first()
+        {
+            self.found.remove(&oldest);
+            self.evicted += 1;
         }
-        if self.found.len() < PRIOR_MAX {
-            self.found.insert((rule, group.into()), time);
+        self.ages.insert((at, key.clone()));
+        self.found.insert(key, Found { at, spans });
+    }
+}
+
+/// Makes spans hold those of another run of the same input too.
+fn cover(spans: &mut Vec<Span>, other: Span) {
+    match spans.iter_mut().find(|span| span.topic == other.topic && span.partition == other.partition) {
+        Some(span) => (span.from, span.to) = (span.from.min(other.from), span.to.max(other.to)),
+        None => {
+            spans.push(other);
+            spans.sort();
         }
     }
 }
 
-impl From<Vec<(PriorKey, Time)>> for Prior {
-    fn from(list: Vec<(PriorKey, Time)>) -> Self {
-        Prior { found: list.into_iter().collect() }
+impl From<PriorForm> for Prior {
+    fn from(form: PriorForm) -> Self {
+        let ages = form.found.iter().map(|(key, found)| (found.at, key.clone())).collect();
+        Prior { found: form.found.into_iter().collect(), ages, evicted: form.evicted }
     }
 }
 
-impl From<Prior> for Vec<(PriorKey, Time)> {
+impl From<Prior> for PriorForm {
     fn from(prior: Prior) -> Self {
-        prior.found.into_iter().collect()
+        PriorForm { found: prior.found.into_iter().collect(), evicted: prior.evicted }
     }
 }
 
@@ -195,7 +256,7 @@ pub fn group_of(plan: &Plan, client: Option<Client>, service: &str) -> Option<Ve
 fn finding_of(
     plan: &Plan,
     entry: &Entry,
-    firing: Firing,
+    (firing, number): (Firing, u32),
     (arrival, origin): (&Arrival<'_>, Origin<'_>),
     services: &[String],
 ) -> Finding {
@@ -214,7 +275,7 @@ fn finding_of(
         count: firing.count,
         evidence: entry.trace.evidence(origin.inputs),
         evidence_total: firing.events,
-        spans: entry.trace.spans(origin.inputs),
+        spans: entry.trace.spans(entry.newest(), origin.inputs),
         client: if is_client { entry.client } else { None },
         service: Some(services[entry.service.0 as usize].as_str().into()),
         user,
@@ -223,7 +284,7 @@ fn finding_of(
         members_total,
         time: arrival.time,
         appended_at: origin.appended_at,
-        firing: firing.number,
+        firing: number,
     }
 }
 
@@ -237,4 +298,20 @@ fn entity_of(plan: &Plan, entry: &Entry, services: &[String]) -> Entity {
     };
     let first = || entry.group.first().map(ToString::to_string).unwrap_or_default();
     Entity { kind: plan.entity, value: value.unwrap_or_else(first) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_entities_pushes_out_the_oldest_and_counts() {
+        let mut prior = Prior::default();
+        let key = |number: i64| (RuleIndex(0), Box::from([Value::Number(number)]));
+        (0..PRIOR_MAX as i64 + 50).for_each(|number| prior.note(key(number), Time(number), Vec::new()));
+        prior.note(key(70), Time(5_000_000), Vec::new());
+        assert_eq!((prior.found.len(), prior.ages.len(), prior.evicted), (PRIOR_MAX, PRIOR_MAX, 50));
+        assert!(!prior.found.contains_key(&key(49)));
+        assert_eq!(prior.found[&key(70)].at, Time(5_000_000), "what is there is kept up to date though all is full");
+    }
 }

@@ -47,13 +47,13 @@ impl Clock {
 
     fn smallest(&self, idle: i64) -> Option<Time> {
         let journal = self.journal?;
-        let times = |active_only: bool| {
-            self.inputs.iter().filter_map(move |input| {
-                let quiet = journal.since(input.appended_at?);
-                (!active_only || quiet < idle).then_some(input.high?.plus(quiet))
-            })
+        let moved = |input: &InputClock| {
+            let quiet = journal.since(input.appended_at?);
+            Some((quiet, input.high?.plus(quiet)))
         };
-        times(true).min().or_else(|| times(false).min())
+        let active = self.inputs.iter().filter_map(moved).filter(|(quiet, _)| *quiet < idle);
+        // Where all are quiet, time goes on with the one that was so last, not with one that ended long ago.
+        active.map(|(_, time)| time).min().or_else(|| self.inputs.iter().filter_map(moved).min().map(|(_, time)| time))
     }
 }
 
@@ -75,6 +75,15 @@ mod tests {
         assert_eq!(clock.stream, Some(Time(109_000)), "a quiet one keeps its delay");
         clock.note(0, Some(Time(131_000)), Time(131_000), IDLE);
         assert_eq!(clock.stream, Some(Time(131_000)), "after idle it no longer counts");
+    }
+
+    #[test]
+    fn where_all_are_quiet_one_that_ended_long_ago_holds_nobody() {
+        let mut clock = Clock::new(2);
+        clock.note(0, Some(Time(0)), Time(900_000), IDLE);
+        clock.note(1, Some(Time(2_000_000)), Time(2_000_000), IDLE);
+        clock.note(1, None, Time(2_040_000), IDLE);
+        assert_eq!(clock.stream, Some(Time(2_040_000)));
     }
 
     #[test]

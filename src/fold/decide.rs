@@ -67,9 +67,12 @@ impl Decide {
         }
     }
 
-    /// A fold that concludes findings of one rule only: for deriving a block again from its receipt.
+    /// A fold that concludes findings of one rule only, each time its condition is met: for deriving a block again from
+    /// its receipt. The records of the receipt do not say since when a key was silent.
     pub fn new_for_rule(catalog: Arc<Catalog>, inputs: Vec<Input>, rule: RuleIndex) -> Decide {
-        Decide { only: Some(rule), ..Decide::new(catalog, inputs, 0) }
+        let mut decide = Decide { only: Some(rule), ..Decide::new(catalog, inputs, 0) };
+        decide.correlator.speak_always();
+        decide
     }
 
     /// Folds a batch in, empties it, and adds what leaves.
@@ -84,13 +87,19 @@ impl Decide {
         }
     }
 
-    /// Ends a recording: stream time advances by the lateness and a second, so that open tallies count. Nothing
-    /// expires by it, for the journal's time stays.
+    /// Ends a recording: stream time advances until every open tally counts, by the lateness and a second at least.
+    /// Nothing expires by it, for the journal's time stays.
     pub fn finish(&mut self, out: &mut Vec<Outcome>) {
         let Some(stream) = self.clock.stream else { return };
-        let end = stream.plus(self.catalog.time.lateness + SECOND);
+        let last = self.pending.last_key_value().map_or(stream, |(second, _)| Time(*second * SECOND).max(stream));
+        let end = last.plus(self.catalog.time.lateness + SECOND);
         self.clock.stream = Some(end);
         self.release(end, self.clock.journal.unwrap_or(end), out);
+    }
+
+    /// Stream time: how far everything is believed to have been seen. It never goes back.
+    pub fn stream(&self) -> Option<Time> {
+        self.clock.stream
     }
 
     /// Counters of this fold.

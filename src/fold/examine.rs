@@ -16,8 +16,12 @@ use crate::event::{
     client_key,
 };
 
-/// Group-by and distinct values are cut here: longer ones are an attacker's, and keys must stay small.
+/// Group-by and distinct values are cut to this: longer ones are an attacker's, and keys must stay small.
 pub const VALUE_BYTES_MAX: usize = 256;
+/// Stands between the beginning of a text that was cut and the hash of all of it.
+const CUT_MARK: &str = "…";
+/// So much of the hash: 64 bits, as of every value that is counted.
+const CUT_HASH_DIGITS: usize = 16;
 /// An answer that takes longer counts as slow for the outage gauge (design §8.6): 3 s.
 pub const SLOW_NANOSECONDS: i64 = 3_000_000_000;
 
@@ -223,12 +227,15 @@ fn counts_of(event: &Event<'_>) -> Counts {
     }
 }
 
+/// A text as a key. Of a long one the end is a hash of all of it, so that no two are taken for one because they begin
+/// alike: else a scanner had only to put 256 bytes in front of its paths.
 fn text_value(text: &str) -> Value {
-    let mut end = text.len().min(VALUE_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+    if text.len() <= VALUE_BYTES_MAX {
+        return Value::Text(text.into());
     }
-    Value::Text(text[..end].into())
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    let end = text.floor_char_boundary(VALUE_BYTES_MAX - CUT_MARK.len() - CUT_HASH_DIGITS);
+    Value::Text([&text[..end], CUT_MARK, &hash[..CUT_HASH_DIGITS]].concat().into())
 }
 
 fn scalar_value(scalar: Scalar<'_>) -> Option<Value> {
@@ -238,5 +245,23 @@ fn scalar_value(scalar: Scalar<'_>) -> Option<Value> {
         Scalar::Bool(flag) => Some(text_value(if flag { "true" } else { "false" })),
         Scalar::List(list) => list.first().and_then(|first| scalar_value(*first)),
         Scalar::Float(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> String {
+        text_value(text).to_string()
+    }
+
+    #[test]
+    fn long_values_stay_short_and_different() {
+        let prefix = "界".repeat(200);
+        let (one, two) = (key(&format!("{prefix}1")), key(&format!("{prefix}2")));
+        assert!(one.len() <= VALUE_BYTES_MAX && two.len() <= VALUE_BYTES_MAX);
+        assert_ne!(one, two);
+        assert_eq!(key(&prefix[..255]), prefix[..255]);
     }
 }

@@ -51,7 +51,8 @@ pub struct IngestCounters {
 }
 
 /// What the windowed time of an item turned out to be.
-enum Placed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
     InOrder(Time),
     OutOfOrder(Time),
     Late,
@@ -75,6 +76,11 @@ impl Ingest {
         &self.states[input]
     }
 
+    /// Goes on where an input had come to: for folding a stretch of it as it was folded within the whole.
+    pub fn resume(&mut self, input: usize, state: InputState) {
+        self.states[input] = state;
+    }
+
     /// Places one sighting of an input, with the journal's time of its record, and adds what follows to the batch.
     /// An item at or below the last one placed changes nothing (law 4).
     pub fn place(
@@ -86,17 +92,9 @@ impl Ingest {
     ) {
         let sighting = &sightings.items[index];
         let place = Place { offset: sighting.offset, item: sighting.item };
-        let state = &mut self.states[input];
-        if state.last.is_some_and(|last| place <= last) {
-            state.counters.repeated += 1;
-            return;
-        }
-        state.count(sighting);
-        state.last = Some(place);
-        let appended_at = state.appended_at.max(Some(appended_at)).unwrap_or(appended_at);
-        state.appended_at = Some(appended_at);
-        let placed = state.windowed(&self.catalog, sighting.claimed, appended_at);
-        let high = state.high;
+        let Some(placed) = self.pass(input, (sightings, index), appended_at) else { return };
+        let InputState { appended_at, high, .. } = self.states[input];
+        let appended_at = appended_at.unwrap_or_default();
         let input_index = InputIndex(input as u16);
         note_end(batch, input_index, place.offset, appended_at, high);
         let (time, in_order) = match placed {
@@ -111,6 +109,22 @@ impl Ingest {
             moment.signal_measures(&self.catalog, sighting, batch);
         }
         moment.signal_matches(sightings, sighting, batch);
+    }
+
+    /// Gives one sighting its place in time, and nothing to a batch; `None` where it was placed before.
+    pub fn pass(&mut self, input: usize, (sightings, index): (&Sightings, usize), appended_at: Time) -> Option<Placed> {
+        let sighting = &sightings.items[index];
+        let place = Place { offset: sighting.offset, item: sighting.item };
+        let state = &mut self.states[input];
+        if state.last.is_some_and(|last| place <= last) {
+            state.counters.repeated += 1;
+            return None;
+        }
+        state.count(sighting);
+        state.last = Some(place);
+        let appended_at = state.appended_at.map_or(appended_at, |known| known.max(appended_at));
+        state.appended_at = Some(appended_at);
+        Some(state.windowed(&self.catalog, sighting.claimed, appended_at))
     }
 }
 

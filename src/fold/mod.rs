@@ -16,4 +16,4 @@ pub mod rehearse;
 pub use batch::{Batch, TALLIES_MAX};
 pub use decide::{Decide, DecideCounters, DecideSnapshot};
 pub use examine::{Examiner, Match, RawRecord, SLOW_NANOSECONDS, Sighting, Sightings, VALUE_BYTES_MAX};
-pub use ingest::{Ingest, IngestCounters, InputState};
+pub use ingest::{Ingest, IngestCounters, InputState, Placed};

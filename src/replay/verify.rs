@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::catalog::Catalog;
 use crate::event::outcome::{Alert, Block, Origin, Receipt, Refusal, ResponseResult, RuleName};
-use crate::event::{EntityKind, Input, Outcome};
+use crate::event::{EntityKind, Input, Outcome, Window};
 use crate::fold::{Batch, Decide, Ingest};
 use crate::respond::{self, Prefix};
 
@@ -46,7 +46,10 @@ struct Check {
     decide: Decide,
     batch: Batch,
     outcomes: Vec<Outcome>,
-    alerts: Vec<Alert>,
+    /// What the receipt says: count and window.
+    wanted: (u64, Window),
+    /// The firing most like it so far, and how much of it is the same.
+    nearest: Option<(usize, Alert)>,
     placed: u64,
     /// Records of its spans that have not come yet.
     missing: u64,
@@ -67,12 +70,19 @@ pub fn verify(
     let prepared =
         blocks.iter().enumerate().map(|(owner, block)| prepare(owner, block, &session, catalog, &mut indexes));
     let mut checks: Vec<Result<Check, Vec<String>>> = prepared.collect();
+    let mut heads = Ingest::new(Arc::clone(catalog), session.inputs.clone());
     session.each(|turn| {
         let Turn { input, content, index, key } = turn;
+        let state = *heads.state(input);
         for owner in indexes[input].owners(content.first + index as u64) {
             if let Ok(check) = &mut checks[owner] {
+                // What is late or out of order is so by all that came before it.
+                check.ingest.resume(input, state);
                 check.take(input, content, index, key.at);
             }
+        }
+        for sighting in content.starts[index]..content.starts[index + 1] {
+            heads.pass(input, (&content.sightings, sighting), key.at);
         }
         Ok(())
     })?;
@@ -120,7 +130,8 @@ fn prepare(
         decide: Decide::new_for_rule(Arc::clone(catalog), inputs, rule),
         batch: Batch::default(),
         outcomes: Vec::new(),
-        alerts: Vec::new(),
+        wanted: (receipt.count, receipt.window),
+        nearest: None,
         placed: 0,
         missing,
     })
@@ -141,21 +152,25 @@ impl Check {
         self.missing = self.missing.saturating_sub(1);
         if self.placed.is_multiple_of(BATCH_RECORDS) {
             self.decide.fold(&mut self.batch, &mut self.outcomes);
-            self.keep_alerts();
+            self.keep_nearest();
         }
     }
 
     fn finish(&mut self) {
         self.decide.fold(&mut self.batch, &mut self.outcomes);
         self.decide.finish(&mut self.outcomes);
-        self.keep_alerts();
+        self.keep_nearest();
     }
 
-    fn keep_alerts(&mut self) {
-        self.alerts.extend(self.outcomes.drain(..).filter_map(|outcome| match outcome {
-            Outcome::Alert(alert) => Some(*alert),
-            Outcome::Block(_) | Outcome::Lift(_) | Outcome::Incident(_) | Outcome::DeadLetter(_) => None,
-        }));
+    fn keep_nearest(&mut self) {
+        for outcome in self.outcomes.drain(..) {
+            let Outcome::Alert(alert) = outcome else { continue };
+            let detail = &alert.sekisho;
+            let same = usize::from(detail.count == self.wanted.0) + usize::from(detail.window == self.wanted.1);
+            if self.nearest.as_ref().is_none_or(|(known, _)| same > *known) {
+                self.nearest = Some((same, *alert));
+            }
+        }
     }
 }
 
@@ -216,8 +231,7 @@ fn conclude(catalog: &Catalog, block: &Block, opening: Opening, check: Result<Ch
 
 /// What differs between a receipt and the firing most like it; nothing where one is the same.
 fn derived_differences(block: &Block, receipt: &Receipt, rule: &RuleName, check: &Check) -> Vec<String> {
-    let differences = |alert: &Alert| difference(block, receipt, rule, alert);
-    let nearest = check.alerts.iter().filter(|alert| alert.rule.id == rule.id).map(differences).min_by_key(Vec::len);
+    let nearest = check.nearest.as_ref().map(|(_, alert)| difference(block, receipt, rule, alert));
     let mut found = nearest.unwrap_or_else(|| vec!["the rule does not fire on the records of its spans".to_owned()]);
     if !found.is_empty() && check.missing > 0 {
         found.push(format!("{} records of its spans are not in the inputs", check.missing));

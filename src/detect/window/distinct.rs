@@ -51,6 +51,14 @@ impl Distinct {
         }
     }
 
+    /// What it takes beside itself, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Distinct::Exact(seen) => size_of_val(&**seen),
+            Distinct::Sketch(cells) => size_of_val(&**cells),
+        }
+    }
+
     /// How many values the window holds when its newest bucket is `newest`.
     pub fn count(&self, newest: i64) -> u64 {
         match self {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::plan::{BUCKETS, Plan, PlanKind};
 use crate::detect::rule::Measure;
-use crate::event::{Client, Finding, Place, SECOND, ServiceIndex, Time, Value, Window};
+use crate::event::{Client, Finding, Place, SECOND, ServiceIndex, Standing, Time, Value, Window};
 
 use super::InputIndex;
 use super::distinct::{Distinct, value_hash};
@@ -44,7 +44,7 @@ pub struct Entry {
     pub client: Option<Client>,
     pub service: ServiceIndex,
     members: Option<Box<Members>>,
-    fired: Option<Fired>,
+    fired: Option<Box<Fired>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,22 +60,28 @@ struct DistinctDetail {
     values: Distinct,
     /// The first few values since the window was last empty, for the alert's reader.
     samples: Vec<Value>,
+    /// What the samples' texts take.
+    sample_bytes: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Firings of a key. Their numbers outlive the window's emptying: an event out of order may trigger in a cell that was
+/// fired in before, and no two alerts may have one id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Fired {
-    count: u64,
-    cell: i64,
-    number: u32,
+    /// The count of the last firing, where the window has not emptied since.
+    count: Option<u64>,
+    /// Cells of the timespan grid that the window still reaches, and how often the key fired in each.
+    cells: Vec<(i64, u32)>,
 }
 
-/// What a window says when its rule's condition is met anew.
+/// What a window says when its rule's condition is met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Firing {
     pub count: u64,
     pub events: u64,
     pub window: Window,
-    pub number: u32,
+    /// Which firing of the key in its cell of the timespan grid this is, from 0; absent where the key is silent.
+    pub number: Option<u32>,
 }
 
 impl Entry {
@@ -102,7 +108,7 @@ impl Entry {
         }
     }
 
-    /// Takes an arrival in; `None` where it is older than the window. Says whether the rule fires.
+    /// Takes an arrival in; `None` where it is older than the window. Says whether the rule's condition is met.
     pub fn add(&mut self, plan: &Plan, arrival: &Arrival<'_>) -> Option<Option<Firing>> {
         let bucket = bucket_of(plan, arrival.time);
         match reach(self.newest, bucket) {
@@ -114,7 +120,7 @@ impl Entry {
         self.add_detail(bucket, arrival);
         self.trace.add(arrival.input, bucket, self.newest, (arrival.first, arrival.last));
         if let (Some(members), Some(client)) = (&mut self.members, arrival.client) {
-            members.add(client, bucket, arrival.count);
+            members.add(client, bucket, self.newest, arrival.count);
         }
         self.note_client(arrival);
         Some(self.judge(plan, arrival.time))
@@ -127,7 +133,20 @@ impl Entry {
 
     /// How much would be lost if this key were forgotten: fired ones and fuller ones last.
     pub fn worth(&self) -> (bool, u64, i64) {
-        (self.fired.is_some(), self.events.total(), self.newest)
+        let fired = self.fired.as_ref().is_some_and(|fired| fired.count.is_some());
+        (fired, self.events.total(), self.newest)
+    }
+
+    /// What the key takes, in bytes: the same wherever it is restored, so lengths count and not capacities.
+    pub fn bytes(&self) -> usize {
+        let detail = match &self.detail {
+            Detail::Count => 0,
+            Detail::Distinct(detail) => detail.bytes(),
+            Detail::Average(_) => size_of::<[u64; BUCKETS]>(),
+        };
+        let members = self.members.as_ref().map_or(0, |members| members.bytes());
+        let fired = self.fired.as_ref().map_or(0, |fired| size_of_val(&**fired) + size_of_val(&*fired.cells));
+        size_of::<Entry>() + group_bytes(&self.group) + detail + self.trace.bytes() + members + fired
     }
 
     /// The clients that gave events to this window.
@@ -148,8 +167,10 @@ impl Entry {
     fn advance(&mut self, steps: i64) {
         if steps >= BUCKETS as i64 {
             self.trace = Trace::default();
-            self.fired = None;
             self.client = None;
+            if let Some(fired) = &mut self.fired {
+                fired.count = None;
+            }
         }
         self.events.advance(self.newest, steps);
         match &mut self.detail {
@@ -174,11 +195,14 @@ impl Entry {
         }
     }
 
-    /// The standing of a client is the worst it had in this window.
+    /// The standing of a client is the worst it had in this window; where a key turns out to be about several, none of
+    /// them answers for the others.
     fn note_client(&mut self, arrival: &Arrival<'_>) {
         self.client = match (self.client, arrival.client) {
             (Some(mut known), Some(new)) => {
+                let same = known.key() == new.key();
                 known.standing = known.standing.max(new.standing);
+                known.standing = if same { known.standing } else { known.standing.max(Standing::Unattributed) };
                 Some(known)
             }
             (known, new) => known.or(new),
@@ -194,14 +218,8 @@ impl Entry {
             return None;
         }
         let count = shown(plan, value);
-        let cell = time.second().div_euclid((plan.timespan / SECOND).max(1));
-        let number = match self.fired {
-            Some(fired) if count < fired.count.saturating_mul(REFIRE_FACTOR).max(1) => return None,
-            Some(fired) if fired.cell == cell => fired.number + 1,
-            Some(_) | None => 0,
-        };
-        self.fired = Some(Fired { count, cell, number });
         let start = Time((self.newest - BUCKETS as i64 + 1) * plan.bucket());
+        let number = self.fired.get_or_insert_default().fire(count, cell_of(plan, time), cell_of(plan, start));
         Some(Firing { count, events, window: Window { start, end: time }, number })
     }
 
@@ -217,7 +235,32 @@ impl Entry {
     }
 }
 
+impl Fired {
+    /// The number in its cell of a firing with this count; `None` where the key is silent.
+    fn fire(&mut self, count: u64, cell: i64, oldest: i64) -> Option<u32> {
+        if self.count.is_some_and(|last| count < last.saturating_mul(REFIRE_FACTOR).max(1)) {
+            return None;
+        }
+        self.count = Some(count);
+        self.cells.retain(|(other, _)| *other >= oldest);
+        match self.cells.iter_mut().find(|(other, _)| *other == cell) {
+            Some((_, fired)) => {
+                *fired += 1;
+                Some(*fired - 1)
+            }
+            None => {
+                self.cells.push((cell, 1));
+                Some(0)
+            }
+        }
+    }
+}
+
 impl DistinctDetail {
+    fn bytes(&self) -> usize {
+        size_of_val(self) + self.values.bytes() + size_of_val(&*self.samples) + self.sample_bytes
+    }
+
     fn add(&mut self, value: &Value, bucket: i64, newest: i64) {
         let hash = match value {
             Value::Text(text) => value_hash(text.as_bytes()),
@@ -226,8 +269,25 @@ impl DistinctDetail {
         self.values.add(hash, bucket, newest);
         if self.samples.len() < Finding::USERS_MAX && !self.samples.contains(value) {
             self.samples.push(value.clone());
+            self.sample_bytes += text_bytes(value);
         }
     }
+}
+
+fn group_bytes(group: &[Value]) -> usize {
+    size_of_val(group) + group.iter().map(text_bytes).sum::<usize>()
+}
+
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::Client(_) | Value::Number(_) => 0,
+    }
+}
+
+/// The cell of the timespan grid that an instant's second lies in, as in the alert's id (design §7).
+fn cell_of(plan: &Plan, time: Time) -> i64 {
+    time.second().saturating_mul(SECOND).div_euclid(plan.timespan.max(1))
 }
 
 /// The bucket of an instant on the epoch's grid.
@@ -247,4 +307,69 @@ pub fn shown(plan: &Plan, value: f64) -> u64 {
 
 fn slot(bucket: i64) -> usize {
     bucket.rem_euclid(BUCKETS as i64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::rule::Comparison;
+    use crate::event::{EntityKind, RuleIndex};
+
+    use super::*;
+
+    fn plan(timespan: i64, threshold: f64) -> Plan {
+        Plan {
+            rule: RuleIndex(0),
+            kind: PlanKind::Events,
+            group_by: Vec::new(),
+            value: None,
+            timespan,
+            condition: vec![(Comparison::AtLeast, threshold)],
+            events_min: 0,
+            entity: EntityKind::Client,
+            after: None,
+        }
+    }
+
+    fn arrival(time: i64, address: &str) -> Arrival<'static> {
+        Arrival {
+            input: InputIndex(0),
+            time: Time(time),
+            count: 1,
+            sum: 0,
+            value: None,
+            client: Some(Client { address: address.parse().expect("an address"), standing: Standing::Attributed }),
+            service: ServiceIndex(0),
+            first: Place::default(),
+            last: Place::default(),
+        }
+    }
+
+    /// Cell and number of each firing: what tells the ids of one key's alerts apart.
+    fn firings(plan: &Plan, times: &[i64]) -> Vec<(i64, u32)> {
+        let mut entry = Entry::new(0, plan, Box::default(), &arrival(times[0], "8.8.8.8"));
+        let fire = |time: &i64| {
+            let firing = entry.add(plan, &arrival(*time, "8.8.8.8")).flatten()?;
+            Some((cell_of(plan, Time(*time)), firing.number?))
+        };
+        times.iter().filter_map(fire).collect()
+    }
+
+    #[test]
+    fn a_cell_is_numbered_on_though_the_window_emptied() {
+        assert_eq!(firings(&plan(17 * SECOND, 1.0), &[17_000, 33_990]), [(1, 0), (1, 1)], "an odd timespan");
+        let (minute, late) = (plan(60 * SECOND, 2.0), 60 * SECOND);
+        let times = [0, 1, late, 10 * SECOND];
+        assert_eq!(firings(&minute, &times), [(0, 0), (0, 1)], "the trigger came out of order");
+    }
+
+    #[test]
+    fn of_several_clients_behind_one_key_none_answers_for_the_others() {
+        let plan = plan(60 * SECOND, 2.0);
+        let mut entry = Entry::new(0, &plan, Box::default(), &arrival(0, "2a00::1"));
+        entry.add(&plan, &arrival(0, "2a00::1"));
+        entry.add(&plan, &arrival(1, "2a00::2"));
+        assert_eq!(entry.client.map(|client| client.standing), Some(Standing::Attributed), "one /64 is one client");
+        entry.add(&plan, &arrival(2, "8.8.8.8"));
+        assert_eq!(entry.client.map(|client| client.standing), Some(Standing::Unattributed));
+    }
 }

@@ -13,7 +13,7 @@ mod trace;
 pub use distinct::EXACT_MAX;
 pub use entry::{Arrival, Entry, Firing, bucket_of, shown};
 pub use members::MEMBERS_KEPT;
-pub use table::{KEYS_MAX, Saved, Table, TableCounters};
+pub use table::{BYTES_MAX, KEYS_MAX, Saved, Table, TableCounters};
 pub use trace::{EVIDENCE_MAX, INPUTS_MAX};
 
 /// An input by its index in the fold's table of inputs.

@@ -35,6 +35,11 @@ impl Ring {
         (1..=steps).for_each(|step| self.0[slot(newest + step)] = 0);
     }
 
+    /// The sum over the buckets from `from` on, in a ring whose newest is `newest`.
+    pub fn total_from(&self, newest: i64, from: i64) -> u64 {
+        (from.max(newest - BUCKETS as i64 + 1)..=newest).map(|bucket| u64::from(self.0[slot(bucket)])).sum()
+    }
+
     /// The sum over the window.
     pub fn total(&self) -> u64 {
         self.0.iter().map(|count| u64::from(*count)).sum()

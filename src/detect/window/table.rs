@@ -16,6 +16,9 @@ use super::entry::{Arrival, Entry, Firing, bucket_of};
 
 /// Keys over all rules: a million active clients under one rule, some 300 bytes each.
 pub const KEYS_MAX: usize = 1_000_000;
+/// What all keys together may take. A key that counts once takes some 400 bytes, one that counts accounts of 256 bytes
+/// or thousands of paths takes 10,000 and more: without this limit whoever owns an IPv6 /48 fills any machine.
+pub const BYTES_MAX: usize = 512 * 1024 * 1024;
 /// How many keys are weighed for each one that makes room: the chance that all of them are worth keeping falls with the
 /// power of this number, the cost grows with it.
 const WEIGHED: usize = 8;
@@ -36,6 +39,7 @@ pub struct Table {
     index: HashTable<u32>,
     hasher: foldhash::fast::FixedState,
     keys_max: usize,
+    bytes_max: usize,
     counters: TableCounters,
 }
 
@@ -44,6 +48,8 @@ pub struct Table {
 pub struct TableCounters {
     /// Keys now.
     pub keys: u64,
+    /// What they take, in bytes.
+    pub bytes: u64,
     /// Keys that made room for new ones although their windows were not empty.
     pub evicted: u64,
     /// Arrivals older than their key's window.
@@ -63,6 +69,11 @@ pub struct Saved {
 impl Table {
     /// An empty table. `seed` keeps an attacker from choosing colliding keys; it cannot be seen in any result.
     pub fn new(keys_max: usize, seed: u64) -> Table {
+        Table::bounded(keys_max, BYTES_MAX, seed)
+    }
+
+    /// An empty table with a limit of its own for what all keys may take, in bytes.
+    pub fn bounded(keys_max: usize, bytes_max: usize, seed: u64) -> Table {
         Table {
             slab: Vec::new(),
             free: Vec::new(),
@@ -71,6 +82,7 @@ impl Table {
             index: HashTable::new(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
             keys_max,
+            bytes_max,
             counters: TableCounters::default(),
         }
     }
@@ -80,7 +92,8 @@ impl Table {
         self.counters
     }
 
-    /// Takes an arrival into the window of its key; says what fired, and gives the key's entry.
+    /// Takes an arrival into the window of its key; where the rule's condition is met, says what the window holds and
+    /// gives the key's entry.
     pub fn add(
         &mut self,
         plans: &[Plan],
@@ -88,11 +101,17 @@ impl Table {
         group: &[Value],
         arrival: &Arrival<'_>,
     ) -> Option<(Firing, &Entry)> {
+        while self.counters.bytes > self.bytes_max as u64 && self.counters.keys > 0 {
+            self.evict();
+        }
         let hash = self.hash(plan, group);
         let found = self.find(hash, plan, group);
         let slot = found.unwrap_or_else(|| self.insert(plans, hash, plan, (group, arrival)));
         let entry = self.slab[slot as usize].as_mut()?;
-        let Some(firing) = entry.add(&plans[plan as usize], arrival) else {
+        let before = entry.bytes() as u64;
+        let added = entry.add(&plans[plan as usize], arrival);
+        self.counters.bytes = self.counters.bytes - before + entry.bytes() as u64;
+        let Some(firing) = added else {
             self.counters.behind += 1;
             return None;
         };
@@ -148,6 +167,7 @@ impl Table {
                 (self.slab.len() - 1) as u32
             }
         };
+        self.counters.bytes += entry.bytes() as u64;
         self.slab[slot as usize] = Some(entry);
         self.link(hash, slot);
         self.counters.keys += 1;
@@ -179,7 +199,7 @@ impl Table {
     fn evict(&mut self) {
         let mut least: Option<((bool, u64, i64), usize)> = None;
         let mut weighed = 0;
-        while weighed < WEIGHED {
+        while weighed < WEIGHED.min(self.counters.keys as usize) {
             self.picks += 1;
             let slot = (scatter(self.picks) % self.slab.len() as u64) as usize;
             let Some(entry) = &self.slab[slot] else { continue };
@@ -201,6 +221,7 @@ impl Table {
         }
         self.free.push(slot);
         self.counters.keys -= 1;
+        self.counters.bytes -= entry.bytes() as u64;
     }
 }
 
@@ -208,4 +229,63 @@ impl Table {
 fn scatter(pick: u64) -> u64 {
     let mixed = (pick.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (pick >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::plan::PlanKind;
+    use crate::detect::rule::Comparison;
+    use crate::detect::window::InputIndex;
+    use crate::event::{EntityKind, Field, Place, RuleIndex, ServiceIndex, Time};
+
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan {
+            rule: RuleIndex(0),
+            kind: PlanKind::Distinct,
+            group_by: vec![Field::of("user.name")],
+            value: Some(Field::of("url.path")),
+            timespan: 60_000,
+            condition: vec![(Comparison::AtLeast, 1e9)],
+            events_min: 0,
+            entity: EntityKind::User,
+            after: None,
+        }
+    }
+
+    fn add(table: &mut Table, key: i64, value: &str) {
+        let value = Value::Text(value.into());
+        let arrival = Arrival {
+            input: InputIndex(0),
+            time: Time(1_000),
+            count: 1,
+            sum: 0,
+            value: Some(&value),
+            client: None,
+            service: ServiceIndex(0),
+            first: Place::default(),
+            last: Place::default(),
+        };
+        table.add(std::slice::from_ref(&plan()), 0, &[Value::Number(key)], &arrival);
+    }
+
+    fn weighed(table: &Table) -> u64 {
+        table.slab.iter().flatten().map(|entry| entry.bytes() as u64).sum()
+    }
+
+    #[test]
+    fn keys_with_long_values_stay_within_the_bytes() {
+        const LIMIT: u64 = 1_000_000;
+        const ONE_KEY: u64 = 20_000;
+        let mut table = Table::bounded(1_000_000, LIMIT as usize, 0);
+        for number in 0..40_000i64 {
+            add(&mut table, number % 400, &format!("{number:0>256}"));
+            assert!(table.counters.bytes <= LIMIT + ONE_KEY);
+        }
+        assert_eq!(table.counters.bytes, weighed(&table));
+        assert!(table.counters.evicted > 100);
+        let restored = Table::restore(table.save(), 1_000_000, 7);
+        assert_eq!(restored.counters.bytes, weighed(&restored));
+    }
 }

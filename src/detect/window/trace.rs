@@ -9,8 +9,9 @@ use super::InputIndex;
 
 /// A finding lists at most this many positions (design §8.7); its spans hold the rest.
 pub const EVIDENCE_MAX: usize = 8;
-/// A window follows at most this many inputs; a receipt over more would be no receipt to read.
-pub const INPUTS_MAX: usize = 16;
+/// A window follows at most this many inputs at a time: as many as a replay reads. An attack on one account or service
+/// may come in over all of them, and a receipt must name every one.
+pub const INPUTS_MAX: usize = 256;
 
 /// Positions of a window's events: eight of them, and per input the run that holds all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,8 @@ pub struct Trace {
 struct Run {
     input: InputIndex,
     since: i64,
+    /// The newest bucket of an event of this input.
+    newest: i64,
     current: Option<(u64, u64)>,
     before: Option<(u64, u64)>,
 }
@@ -40,12 +43,24 @@ impl Trace {
         self.evidence.push((bucket, input, last));
         match self.runs.iter().position(|run| run.input == input) {
             Some(run) => self.runs[run].add(bucket, first.offset, last.offset),
-            None if self.runs.len() < INPUTS_MAX => {
-                let current = Some((first.offset, last.offset));
-                self.runs.push(Run { input, since: bucket, current, before: None });
-            }
-            None => {}
+            None => self.follow(input, bucket, newest, (first.offset, last.offset)),
         }
+    }
+
+    /// An input gives its first event; those whose events have all left the window make room.
+    fn follow(&mut self, input: InputIndex, bucket: i64, newest: i64, offsets: (u64, u64)) {
+        if self.runs.len() >= INPUTS_MAX {
+            self.runs.retain(|run| run.reaches(newest));
+        }
+        if self.runs.len() < INPUTS_MAX {
+            self.runs.reserve_exact(usize::from(self.runs.is_empty()));
+            self.runs.push(Run { input, since: bucket, newest: bucket, current: Some(offsets), before: None });
+        }
+    }
+
+    /// What it takes beside itself, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.evidence) + size_of_val(&*self.runs)
     }
 
     /// The positions kept, in journal order.
@@ -57,16 +72,23 @@ impl Trace {
         positions
     }
 
-    /// The runs that hold every event of the window, in journal order.
-    pub fn spans(&self, inputs: &[Input]) -> Vec<Span> {
-        let mut spans: Vec<Span> = self.runs.iter().filter_map(|run| run.span(inputs)).collect();
+    /// The runs that hold every event of a window whose newest bucket is `newest`, in journal order.
+    pub fn spans(&self, newest: i64, inputs: &[Input]) -> Vec<Span> {
+        let reaching = self.runs.iter().filter(|run| run.reaches(newest));
+        let mut spans: Vec<Span> = reaching.filter_map(|run| run.span(inputs)).collect();
         spans.sort();
         spans
     }
 }
 
 impl Run {
+    /// Whether any of its events can be in a window whose newest bucket is `newest`.
+    fn reaches(&self, newest: i64) -> bool {
+        self.newest > newest - BUCKETS as i64
+    }
+
     fn add(&mut self, bucket: i64, first: u64, last: u64) {
+        self.newest = self.newest.max(bucket);
         let generations = (bucket - self.since).div_euclid(BUCKETS as i64);
         if generations >= 1 {
             self.before = if generations == 1 { self.current } else { None };
@@ -81,5 +103,22 @@ impl Run {
         let both = self.before.into_iter().chain(self.current);
         let (first, last) = both.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
         Some(inputs[self.input.0 as usize].span(first, last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_that_left_the_window_make_room_and_leave_the_receipt() {
+        let inputs: Vec<Input> = (0..300).map(|partition| Input { topic: "t".to_owned(), partition }).collect();
+        let mut trace = Trace::default();
+        for number in 0..300u16 {
+            let (bucket, place) = (i64::from(number), Place { offset: 7, item: None });
+            trace.add(InputIndex(number), bucket, bucket, (place, place));
+        }
+        let partitions: Vec<u32> = trace.spans(299, &inputs).iter().map(|span| span.partition).collect();
+        assert_eq!(partitions, (284..300).collect::<Vec<u32>>());
     }
 }
