@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Client, Entity, EntityKind, Field, Finding, Input, RuleIndex, Signal, Span, Tally, Text, Time, Value, client_key,
+    Client, Entity, EntityKind, Field, Finding, Input, RuleIndex, Signal, Tally, Text, Time, Value, client_key,
 };
 
 use super::plan::{Plan, PlanKind, Plans};
 use super::rule::Measure;
-use super::window::{Arrival, Entry, Firing, InputIndex, KEYS_MAX, Saved, Table, TableCounters};
+use super::window::{Arrival, Entry, Firing, InputIndex, KEYS_MAX, Saved, Stretch, Table, TableCounters};
 
 /// Entities remembered for rules that count only after another rule's finding. They are few: only those about which a
 /// condition was met enter. Beyond it the one of longest ago makes room and is counted.
@@ -48,7 +48,7 @@ struct Prior {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Found {
     at: Time,
-    spans: Vec<Span>,
+    stretches: Vec<Stretch>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl Correlator {
         let awaited = plan.after.and_then(|rule| plans.of(rule));
         let before = match self.prior.before(plan, awaited, &signal.group, signal.time) {
             Before::Nothing => Vec::new(),
-            Before::Found(spans) => spans.to_vec(),
+            Before::Found(stretches) => stretches.to_vec(),
             Before::Missing => return None,
         };
         let arrival = Arrival {
@@ -120,10 +120,9 @@ impl Correlator {
             service: signal.service,
             first: signal.place,
             last: signal.place,
+            before: &before,
         };
-        let mut finding = self.add(plan, &signal.group, &arrival, origin)?;
-        before.into_iter().for_each(|span| cover(&mut finding.spans, span));
-        Some(finding)
+        self.add(plan, &signal.group, &arrival, origin)
     }
 
     /// Takes a tally in: every rule that measures traffic sees it.
@@ -145,6 +144,7 @@ impl Correlator {
                 service: tally.service,
                 first: tally.first,
                 last: tally.last,
+                before: &[],
             };
             out.extend(self.add(plan, &group, &arrival, origin));
         }
@@ -154,8 +154,8 @@ impl Correlator {
         let index = self.plans.index_of(plan.rule)?;
         let (firing, entry) = self.table.add(self.plans.list(), index, group, arrival)?;
         if self.plans.is_awaited(plan.rule) {
-            let spans = entry.trace.spans(entry.newest(), origin.inputs);
-            self.prior.note((plan.rule, group.into()), arrival.time, spans);
+            let stretches = entry.trace.stretches(entry.newest());
+            self.prior.note((plan.rule, group.into()), arrival.time, stretches);
         }
         let number = firing.number.or(self.speaks_always.then_some(0))?;
         Some(finding_of(plan, entry, (firing, number), (arrival, origin), &self.services))
@@ -167,7 +167,7 @@ enum Before<'a> {
     /// The plan waits for nothing.
     Nothing,
     /// What it waits for is there, and where.
-    Found(&'a [Span]),
+    Found(&'a [Stretch]),
     Missing,
 }
 
@@ -179,13 +179,13 @@ impl Prior {
         };
         let Some(same) = group.get(..awaited.group_by.len()) else { return Before::Missing };
         match self.found.get(&(awaited.rule, same.into())) {
-            Some(found) if time.since(found.at).abs() <= plan.timespan => Before::Found(&found.spans),
+            Some(found) if time.since(found.at).abs() <= plan.timespan => Before::Found(&found.stretches),
             Some(_) | None => Before::Missing,
         }
     }
 
     /// A rule's condition is met, whether or not its key is silent.
-    fn note(&mut self, key: PriorKey, time: Time, spans: Vec<Span>) {
+    fn note(&mut self, key: PriorKey, time: Time, stretches: Vec<Stretch>) {
         let mut at = time;
         if let Some(known) = self.found.get(&key) {
             self.ages.remove(&(known.at, key.clone()));
@@ -197,18 +197,7 @@ impl Prior {
             self.evicted += 1;
         }
         self.ages.insert((at, key.clone()));
-        self.found.insert(key, Found { at, spans });
-    }
-}
-
-/// Makes spans hold those of another run of the same input too.
-fn cover(spans: &mut Vec<Span>, other: Span) {
-    match spans.iter_mut().find(|span| span.topic == other.topic && span.partition == other.partition) {
-        Some(span) => (span.from, span.to) = (span.from.min(other.from), span.to.max(other.to)),
-        None => {
-            spans.push(other);
-            spans.sort();
-        }
+        self.found.insert(key, Found { at, stretches });
     }
 }
 

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::detect::window::InputIndex;
 use crate::event::{Client, Counts, Input, Pack, Place, ServiceIndex, Signal, Tally, Time};
 
-/// Open tallies at most: a flood of a million clients within the lateness. Beyond it new ones are dropped and counted.
-pub const TALLIES_MAX: usize = 2_000_000;
+/// Open tallies at most: a flood of a million clients within the lateness, some 130 bytes each. Beyond it new ones are
+/// dropped and counted.
+pub const TALLIES_MAX: usize = 1_000_000;
 
 /// Signals and tallies of a run of records, over any number of inputs.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +28,11 @@ pub struct Batch {
 pub(super) struct End {
     pub(super) from: u64,
     pub(super) to: u64,
+    /// The journal's time of the newest event.
     pub(super) appended_at: Time,
     pub(super) high: Option<Time>,
+    /// The journal's time up to which nothing more came.
+    pub(super) quiet_until: Option<Time>,
 }
 
 /// Tallies by second, client, service and input.
@@ -64,7 +68,7 @@ impl Batch {
         let mut packs = BTreeMap::new();
         for (input, end) in std::mem::take(&mut self.ends) {
             let named = inputs[input.0 as usize].clone();
-            let End { from, to, appended_at, high } = end;
+            let End { from, to, appended_at, high, quiet_until: _ } = end;
             let (signals, tallies) = (Vec::new(), Vec::new());
             packs.insert(input, Pack { input: named, from, to, appended_at, high, catalog, signals, tallies });
         }
@@ -84,8 +88,15 @@ impl Batch {
             let Tally { second, client, service, counts, first, last } = tally;
             self.tallies.add(Share { input, second, client, service, counts, first, last });
         }
-        let end = End { from: pack.from, to: pack.to, appended_at: pack.appended_at, high: pack.high };
-        let merged = self.ends.get(&input).map_or(end, |known| End { from: known.from, ..end });
+        let known = self.ends.get(&input).copied();
+        let merged = if pack.from < pack.to {
+            let from = known.map_or(pack.from, |known| known.from);
+            End { from, to: pack.to, appended_at: pack.appended_at, high: pack.high, quiet_until: None }
+        } else {
+            let (from, to, appended_at) = (pack.from, pack.to, pack.appended_at);
+            let end = known.unwrap_or(End { from, to, appended_at, high: None, quiet_until: None });
+            End { quiet_until: Some(appended_at), ..end }
+        };
         self.ends.insert(input, merged);
     }
 }

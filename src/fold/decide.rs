@@ -84,6 +84,9 @@ impl Decide {
         }
         for (input, end) in std::mem::take(&mut batch.ends) {
             self.advance(input, end.high, end.appended_at, out);
+            if let Some(quiet_until) = end.quiet_until {
+                self.advance(input, None, quiet_until, out);
+            }
         }
     }
 

@@ -244,6 +244,6 @@ fn measured_value(measure: Measure, sighting: &Sighting) -> Option<i64> {
 }
 
 fn note_end(batch: &mut Batch, input: InputIndex, offset: u64, appended_at: Time, high: Option<Time>) {
-    let end = batch.ends.entry(input).or_insert(End { from: offset, to: offset, appended_at, high });
-    *end = End { from: end.from, to: offset + 1, appended_at, high };
+    let end = batch.ends.entry(input).or_insert(End { from: offset, to: offset, appended_at, high, quiet_until: None });
+    *end = End { from: end.from, to: offset + 1, appended_at, high, quiet_until: None };
 }

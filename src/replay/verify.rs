@@ -46,8 +46,8 @@ struct Check {
     decide: Decide,
     batch: Batch,
     outcomes: Vec<Outcome>,
-    /// What the receipt says: count and window.
-    wanted: (u64, Window),
+    /// What the receipt says: count, window and target.
+    wanted: (u64, Window, String),
     /// The firing most like it so far, and how much of it is the same.
     nearest: Option<(usize, Alert)>,
     placed: u64,
@@ -130,7 +130,7 @@ fn prepare(
         decide: Decide::new_for_rule(Arc::clone(catalog), inputs, rule),
         batch: Batch::default(),
         outcomes: Vec::new(),
-        wanted: (receipt.count, receipt.window),
+        wanted: (receipt.count, receipt.window, block.target.clone()),
         nearest: None,
         placed: 0,
         missing,
@@ -166,7 +166,11 @@ impl Check {
         for outcome in self.outcomes.drain(..) {
             let Outcome::Alert(alert) = outcome else { continue };
             let detail = &alert.sekisho;
-            let same = usize::from(detail.count == self.wanted.0) + usize::from(detail.window == self.wanted.1);
+            let (count, window, target) = &self.wanted;
+            // Several clients may reach one count in one second: first of all it is about the one that was blocked.
+            let same = 4 * usize::from(concerns(&alert, target))
+                + 2 * usize::from(detail.window == *window)
+                + usize::from(detail.count == *count);
             if self.nearest.as_ref().is_none_or(|(known, _)| same > *known) {
                 self.nearest = Some((same, *alert));
             }

@@ -243,4 +243,16 @@ mod tests {
         }
         assert!(offences.targets.is_empty() && offences.forgotten.is_empty());
     }
+
+    #[test]
+    fn offenders_beyond_the_limit_make_room() {
+        let mut offences = Offences::new();
+        let target = |number: u32| Prefix::client(std::net::IpAddr::V4((0x5000_0000 + number).into()));
+        (0..OFFENDERS_MAX as u32 + 10).for_each(|number| offences.set(target(number), 1, Time(i64::from(number))));
+        assert_eq!(
+            (offences.targets.len(), offences.forgotten.len(), offences.evicted()),
+            (OFFENDERS_MAX, OFFENDERS_MAX, 10)
+        );
+        assert_eq!((offences.count(target(9), Time(0)), offences.count(target(10), Time(0))), (0, 1));
+    }
 }

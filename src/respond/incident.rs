@@ -121,3 +121,35 @@ impl From<Incidents> for Form {
         Form { entities: incidents.entities.into_iter().collect(), evicted: incidents.evicted }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::event::{EntityKind, Severity};
+
+    use super::*;
+
+    #[test]
+    fn entities_beyond_the_limit_make_room() {
+        let mut incidents = Incidents::new();
+        let entity = |number: usize| Entity { kind: EntityKind::User, value: number.to_string() };
+        for number in 0..INCIDENTS_MAX + 10 {
+            let at = Time(number as i64);
+            let incident = Incident {
+                id: String::new(),
+                state: IncidentState::Detected,
+                severity: Severity::Minor,
+                entity: entity(number),
+                first_at: at,
+                last_at: at,
+                alerts: 1,
+                blocks: 0,
+                title: String::new(),
+            };
+            incidents.keep(ids::entity(&entity(number)), incident);
+        }
+        let kept = (incidents.entities.len(), incidents.ages.len(), incidents.evicted());
+        assert_eq!(kept, (INCIDENTS_MAX, INCIDENTS_MAX, 10));
+        assert!(incidents.current(ids::entity(&entity(9)), Time(0)).is_none());
+        assert!(incidents.current(ids::entity(&entity(10)), Time(0)).is_some());
+    }
+}

@@ -10,7 +10,7 @@ use super::InputIndex;
 use super::distinct::{Distinct, value_hash};
 use super::members::Members;
 use super::ring::{Reach, Ring, reach};
-use super::trace::Trace;
+use super::trace::{Stretch, Trace};
 
 /// A key that fired is silent until its window empties or its count is this many times that of the last firing.
 const REFIRE_FACTOR: u64 = 10;
@@ -29,6 +29,8 @@ pub struct Arrival<'a> {
     pub service: ServiceIndex,
     pub first: Place,
     pub last: Place,
+    /// Where the events are that a rule waited for before this one counted.
+    pub before: &'a [Stretch],
 }
 
 /// The window of one key, and when it last fired.
@@ -119,6 +121,7 @@ impl Entry {
         self.events.add(bucket, arrival.count);
         self.add_detail(bucket, arrival);
         self.trace.add(arrival.input, bucket, self.newest, (arrival.first, arrival.last));
+        arrival.before.iter().for_each(|stretch| self.trace.cover(bucket, self.newest, *stretch));
         if let (Some(members), Some(client)) = (&mut self.members, arrival.client) {
             members.add(client, bucket, self.newest, arrival.count);
         }
@@ -341,6 +344,7 @@ mod tests {
             service: ServiceIndex(0),
             first: Place::default(),
             last: Place::default(),
+            before: &[],
         }
     }
 

@@ -14,7 +14,7 @@ pub use distinct::EXACT_MAX;
 pub use entry::{Arrival, Entry, Firing, bucket_of, shown};
 pub use members::MEMBERS_KEPT;
 pub use table::{BYTES_MAX, KEYS_MAX, Saved, Table, TableCounters};
-pub use trace::{EVIDENCE_MAX, INPUTS_MAX};
+pub use trace::{EVIDENCE_MAX, INPUTS_MAX, Stretch};
 
 /// An input by its index in the fold's table of inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

@@ -266,6 +266,7 @@ mod tests {
             service: ServiceIndex(0),
             first: Place::default(),
             last: Place::default(),
+            before: &[],
         };
         table.add(std::slice::from_ref(&plan()), 0, &[Value::Number(key)], &arrival);
     }
@@ -284,6 +285,9 @@ mod tests {
             assert!(table.counters.bytes <= LIMIT + ONE_KEY);
         }
         assert_eq!(table.counters.bytes, weighed(&table));
+        let mut one = Table::new(10, 0);
+        add(&mut one, 1, "");
+        assert!(one.counters.bytes < 512, "a key that counts once takes {}", one.counters.bytes);
         assert!(table.counters.evicted > 100);
         let restored = Table::restore(table.save(), 1_000_000, 7);
         assert_eq!(restored.counters.bytes, weighed(&restored));

@@ -13,6 +13,9 @@ pub const EVIDENCE_MAX: usize = 8;
 /// may come in over all of them, and a receipt must name every one.
 pub const INPUTS_MAX: usize = 256;
 
+/// First and last offset of a stretch of an input.
+pub type Stretch = (InputIndex, u64, u64);
+
 /// Positions of a window's events: eight of them, and per input the run that holds all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
@@ -40,10 +43,17 @@ impl Trace {
         if self.evidence.len() == EVIDENCE_MAX {
             self.evidence.pop();
         }
+        // Most keys count once: four places would be three too many a million times.
+        self.evidence.reserve_exact(usize::from(self.evidence.is_empty()));
         self.evidence.push((bucket, input, last));
+        self.cover(bucket, newest, (input, first.offset, last.offset));
+    }
+
+    /// Notes a stretch of an input without which an event of a bucket would not have counted.
+    pub fn cover(&mut self, bucket: i64, newest: i64, (input, first, last): Stretch) {
         match self.runs.iter().position(|run| run.input == input) {
-            Some(run) => self.runs[run].add(bucket, first.offset, last.offset),
-            None => self.follow(input, bucket, newest, (first.offset, last.offset)),
+            Some(run) => self.runs[run].add(bucket, first, last),
+            None => self.follow(input, bucket, newest, (first, last)),
         }
     }
 
@@ -72,10 +82,16 @@ impl Trace {
         positions
     }
 
+    /// The stretches that hold every event of a window whose newest bucket is `newest`.
+    pub fn stretches(&self, newest: i64) -> Vec<Stretch> {
+        let reaching = self.runs.iter().filter(|run| run.reaches(newest));
+        reaching.filter_map(|run| run.both().map(|(first, last)| (run.input, first, last))).collect()
+    }
+
     /// The runs that hold every event of a window whose newest bucket is `newest`, in journal order.
     pub fn spans(&self, newest: i64, inputs: &[Input]) -> Vec<Span> {
-        let reaching = self.runs.iter().filter(|run| run.reaches(newest));
-        let mut spans: Vec<Span> = reaching.filter_map(|run| run.span(inputs)).collect();
+        let named = |(input, first, last): Stretch| inputs[input.0 as usize].span(first, last);
+        let mut spans: Vec<Span> = self.stretches(newest).into_iter().map(named).collect();
         spans.sort();
         spans
     }
@@ -99,10 +115,9 @@ impl Run {
         self.current = Some((low.min(first), high.max(last)));
     }
 
-    fn span(&self, inputs: &[Input]) -> Option<Span> {
+    fn both(&self) -> Option<(u64, u64)> {
         let both = self.before.into_iter().chain(self.current);
-        let (first, last) = both.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
-        Some(inputs[self.input.0 as usize].span(first, last))
+        both.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 }
 
