@@ -7,8 +7,11 @@ use crate::event::{Address, EntityKind, Field, MINUTE, RuleIndex, SECOND, Text};
 
 use super::rule::{Body, Comparison, Correlation, CorrelationKind, Measure, Rule};
 
-/// A window is a ring of this many buckets, so it covers its timespan and at most a sixteenth more (design §7).
-pub const BUCKETS: usize = 16;
+/// A timespan is this many buckets long (design §7).
+const GRAIN: i64 = 16;
+/// A window is a ring of one bucket more: the newest is still under way, so that the others cover the whole timespan,
+/// and all of them at most a sixteenth more.
+pub const BUCKETS: usize = 17;
 /// The timespan of a rule that has none: its repeats are silent for this long (design §7).
 pub const TIMESPAN_DEFAULT: i64 = 10 * MINUTE;
 
@@ -52,7 +55,7 @@ pub struct Plans {
 impl Plan {
     /// The width of a bucket in milliseconds: a sixteenth of the timespan, at least a second.
     pub fn bucket(&self) -> i64 {
-        (self.timespan / BUCKETS as i64).max(SECOND)
+        (self.timespan / GRAIN).max(SECOND)
     }
 
     /// Whether findings list the clients that gave events: where the entity is not one client, and the events are the

@@ -1,6 +1,6 @@
 //! Windows: sliding counts per rule and key, bounded, in event time. Pure.
 //!
-//! A window is a ring of 16 buckets on the epoch's grid. Deliberately without a clock and without expiry by it: a key
+//! A window is a ring of sixteenths of its timespan on the epoch's grid. Deliberately without a clock and without expiry by it: a key
 //! moves when something arrives, and empty keys are reclaimed by a sweep that cannot be seen in the results.
 
 mod distinct;

@@ -1,4 +1,4 @@
-//! A ring of sixteen buckets on the epoch's grid. Pure.
+//! A ring of buckets on the epoch's grid. Pure.
 
 use serde::{Deserialize, Serialize};
 
