@@ -8,6 +8,7 @@ use crate::event::{Client, Finding, Place, SECOND, ServiceIndex, Time, Value, Wi
 
 use super::InputIndex;
 use super::distinct::{Distinct, value_hash};
+use super::group::Group;
 use super::members::Members;
 use super::ring::{Reach, Ring, reach};
 use super::trace::Trace;
@@ -35,7 +36,7 @@ pub struct Arrival<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub plan: u16,
-    pub group: Box<[Value]>,
+    pub group: Group,
     /// The newest bucket, counted from the epoch in bucket widths.
     newest: i64,
     events: Ring,
@@ -80,7 +81,7 @@ pub struct Firing {
 
 impl Entry {
     /// An empty window.
-    pub fn new(plan_index: u16, plan: &Plan, group: Box<[Value]>, arrival: &Arrival<'_>) -> Entry {
+    pub fn new(plan_index: u16, plan: &Plan, group: Group, arrival: &Arrival<'_>) -> Entry {
         let detail = match plan.kind {
             PlanKind::Events | PlanKind::Measure(Measure::Requests) => Detail::Count,
             PlanKind::Distinct => Detail::Distinct(Box::default()),
@@ -147,7 +148,7 @@ impl Entry {
 
     fn advance(&mut self, steps: i64) {
         if steps >= BUCKETS as i64 {
-            self.trace = Trace::default();
+            self.trace.clear();
             self.fired = None;
             self.client = None;
         }

@@ -42,10 +42,18 @@ impl Trace {
             Some(run) => self.runs[run].add(bucket, first.offset, last.offset),
             None if self.runs.len() < INPUTS_MAX => {
                 let current = Some((first.offset, last.offset));
+                // Nearly every window has one input.
+                self.runs.reserve_exact(1);
                 self.runs.push(Run { input, since: bucket, current, before: None });
             }
             None => {}
         }
+    }
+
+    /// Forgets everything and keeps its memory.
+    pub fn clear(&mut self) {
+        self.evidence.clear();
+        self.runs.clear();
     }
 
     /// The positions kept, in journal order.
