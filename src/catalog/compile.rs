@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::decode::{Decoder, Keep};
-use crate::detect::{Body, Detection, LogSource, Matcher, Rule};
+use crate::detect::{Body, Detection, LogSource, Matcher, Plans, Rule};
 use crate::document::{Fault, Faults};
 use crate::enrich::{self, Database, EnrichError, Enricher};
 use crate::event::{RuleIndex, ServiceIndex};
@@ -15,6 +15,7 @@ pub(super) struct Compile<'c> {
     pub(super) config: &'c Config,
     pub(super) files: &'c Files,
     pub(super) rules: &'c [Rule],
+    pub(super) plans: &'c Plans,
     pub(super) services: &'c [String],
     pub(super) keep: KeepExtras,
 }
@@ -64,8 +65,10 @@ impl Compile<'_> {
         let known = decoder.service.known.iter().filter(|name| **name != decoder.service.default);
         let services = known.chain([&decoder.service.default]).map(|name| (name.clone(), self.service(name))).collect();
         let detections = self.detections(&draft.logsources);
-        let matcher = Matcher::build(&detections)
-            .map_err(|error| Fault::of_file(&draft.document.source.path, error.to_string()))?;
+        // A match that tallies carry already is not sought.
+        let counted: Vec<_> = detections.iter().copied().filter(|(index, _)| self.plans.wants(*index)).collect();
+        let matcher =
+            Matcher::build(&counted).map_err(|error| Fault::of_file(&draft.document.source.path, error.to_string()))?;
         Ok(Pipeline {
             name: decoder.pipeline.clone(),
             description: draft.description,

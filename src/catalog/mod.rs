@@ -126,13 +126,13 @@ impl Catalog {
         let rules = tuning::apply(config, read, &sources, &mut faults);
         let hash = digest::catalog(config, files, &drafts, &rules);
         let services: Arc<[String]> = services(&drafts);
-        let compile = compile::Compile { config, files, rules: &rules, services: &services, keep };
+        let plans = Arc::new(Plans::new(&rules));
+        let compile = compile::Compile { config, files, rules: &rules, plans: &plans, services: &services, keep };
         let pipelines = compile.pipelines(drafts, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
         let respond = Arc::new(response::settings(config, hash, &rules));
-        let plans = Arc::new(Plans::new(&rules));
         Ok(Catalog { hash, rules, plans, pipelines, services, respond, time: config.time })
     }
 

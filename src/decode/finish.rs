@@ -21,11 +21,11 @@ const ACCESS_START: &[&str] = &["access", "start"];
 const START: &[&str] = &["start"];
 
 /// Completes an event that a decoder understood.
-pub(super) fn understood<'a>(settings: &'a Settings, event: &mut Event<'a>) {
+pub(super) fn understood<'a>(settings: &'a Settings, logins: &login::Routes, event: &mut Event<'a>) {
     set_source(event);
     target::split_domain(event);
     target::split(event);
-    set_class(settings, event);
+    set_class(logins, event);
     set_names(settings, event);
     set_end(settings, event);
 }
@@ -66,7 +66,7 @@ fn is_domain(text: &str) -> bool {
 }
 
 /// `event.kind`, category, type and outcome (schema sheet §3.2), and logins in web logs.
-fn set_class(settings: &Settings, event: &mut Event<'_>) {
+fn set_class(logins: &login::Routes, event: &mut Event<'_>) {
     target::set_absent(event, Text::EventKind, "event");
     let status = event.number(Number::HttpStatus);
     let web = event.categories.is_empty() && (status.is_some() || event.text(Text::UrlOriginal).is_some());
@@ -78,7 +78,7 @@ fn set_class(settings: &Settings, event: &mut Event<'_>) {
         };
     }
     if event.login.is_none() && event.categories.contains(&"web") {
-        event.login = login::recognise(&settings.logins, event);
+        event.login = login::recognise(logins, event);
         if event.login.is_some() {
             event.categories = WEB_LOGIN;
             event.types = ACCESS_START;

@@ -6,13 +6,32 @@ use crate::event::{Event, Login, Number, Text};
 
 use super::settings::LoginRoute;
 
+/// Routes by their method, in the order of the pipeline: nearly every request is of a method that has none.
+pub(super) struct Routes {
+    methods: Vec<(String, Vec<LoginRoute>)>,
+}
+
+impl Routes {
+    pub(super) fn new(routes: &[LoginRoute]) -> Routes {
+        let mut methods: Vec<(String, Vec<LoginRoute>)> = Vec::new();
+        for route in routes {
+            match methods.iter_mut().find(|(method, _)| *method == route.method) {
+                Some((_, known)) => known.push(route.clone()),
+                None => methods.push((route.method.clone(), vec![route.clone()])),
+            }
+        }
+        Routes { methods }
+    }
+}
+
 /// What a web event says of a login attempt by the first route that fits its method, path and status.
-pub(super) fn recognise(routes: &[LoginRoute], event: &Event<'_>) -> Option<Login> {
-    let (method, path) = (event.text(Text::HttpMethod)?, event.text(Text::UrlPath)?);
+pub(super) fn recognise(routes: &Routes, event: &Event<'_>) -> Option<Login> {
+    let method = event.text(Text::HttpMethod)?;
+    let (_, routes) = routes.methods.iter().find(|(known, _)| known == method)?;
+    let path = event.text(Text::UrlPath)?;
     let status = u16::try_from(event.number(Number::HttpStatus)?).ok()?;
     routes.iter().find_map(|route| {
-        let named = route.method == method && path_fits(&route.path, path);
-        if !named {
+        if !path_fits(&route.path, path) {
             None
         } else if route.failure.contains(&status) {
             Some(Login::Failure)
@@ -70,7 +89,7 @@ mod tests {
             event.set_text(Text::HttpMethod, method);
             event.set_text(Text::UrlPath, path);
             event.set_number(Number::HttpStatus, status);
-            assert_eq!(recognise(&routes, &event), expected, "{method} {path} {status}");
+            assert_eq!(recognise(&Routes::new(&routes), &event), expected, "{method} {path} {status}");
         }
     }
 }

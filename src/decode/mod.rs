@@ -38,6 +38,7 @@ pub struct Decoder {
     /// `event.module`: the dataset's name before the dot.
     module: String,
     formats: Vec<Format>,
+    logins: login::Routes,
 }
 
 /// One format of a pipeline, ready to decode.
@@ -54,7 +55,8 @@ impl Decoder {
     pub fn new(settings: Settings) -> Decoder {
         let formats = settings.decoders.iter().map(|format| Format::new(format, &settings.keep)).collect();
         let module = settings.dataset.split('.').next().unwrap_or_default().to_owned();
-        Decoder { settings, module, formats }
+        let logins = login::Routes::new(&settings.logins);
+        Decoder { settings, module, formats, logins }
     }
 
     /// Decodes one item. `reference` is the journal's time of its record, for times without a year.
@@ -78,7 +80,7 @@ impl Decoder {
         }
         target::set_absent(&mut event, Text::EventModule, &self.module);
         if fits {
-            finish::understood(&self.settings, &mut event);
+            finish::understood(&self.settings, &self.logins, &mut event);
         } else {
             finish::undecodable(&self.settings, &mut event);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Client, Entity, EntityKind, Field, Finding, Input, RuleIndex, Signal, Tally, Text, Time, Value, client_key,
+    Address, Client, Entity, EntityKind, Field, Finding, Input, RuleIndex, Signal, Tally, Text, Time, Value, client_key,
 };
 
 use super::plan::{Plan, PlanKind, Plans};
@@ -23,6 +23,14 @@ pub struct Correlator {
     plans: Arc<Plans>,
     /// Names of services, by [`crate::event::ServiceIndex`].
     services: Arc<[String]>,
+    /// The same as values of a group-by.
+    service_values: Vec<Value>,
+    windows: Windows,
+}
+
+/// What changes with every arrival.
+#[derive(Clone, Debug)]
+struct Windows {
     table: Table,
     prior: Prior,
     /// Whether keys that are silent conclude all the same.
@@ -71,38 +79,40 @@ pub struct Origin<'a> {
 impl Correlator {
     /// No windows yet. `seed` cannot be seen in any result (see [`Table::new`]).
     pub fn new(plans: Arc<Plans>, services: Arc<[String]>, seed: u64) -> Correlator {
-        Correlator { plans, services, table: Table::new(KEYS_MAX, seed), prior: Prior::default(), speaks_always: false }
+        let service_values = services.iter().map(|name| Value::Text(name.as_str().into())).collect();
+        let windows = Windows { table: Table::new(KEYS_MAX, seed), prior: Prior::default(), speaks_always: false };
+        Correlator { plans, services, service_values, windows }
     }
 
     /// From now on keys are never silent: whatever meets its condition is a finding, so that a stretch of the records
     /// says what all of them said.
     pub fn speak_always(&mut self) {
-        self.speaks_always = true;
+        self.windows.speaks_always = true;
     }
 
     /// Counters of the table of keys; what rules that come after others forgot is among the evicted.
     pub fn counters(&self) -> TableCounters {
-        let counters = self.table.counters();
-        TableCounters { evicted: counters.evicted + self.prior.evicted, ..counters }
+        let counters = self.windows.table.counters();
+        TableCounters { evicted: counters.evicted + self.windows.prior.evicted, ..counters }
     }
 
     /// The state, to be written to a snapshot.
     pub fn save(&self) -> Snapshot {
-        Snapshot { table: self.table.save(), prior: self.prior.clone() }
+        Snapshot { table: self.windows.table.save(), prior: self.windows.prior.clone() }
     }
 
     /// Takes up the state of a snapshot.
     pub fn restore(&mut self, snapshot: Snapshot, seed: u64) {
-        self.table = Table::restore(snapshot.table, KEYS_MAX, seed);
-        self.prior = snapshot.prior;
+        self.windows.table = Table::restore(snapshot.table, KEYS_MAX, seed);
+        self.windows.prior = snapshot.prior;
     }
 
     /// Takes a signal in.
     pub fn signal(&mut self, signal: &Signal, origin: Origin<'_>) -> Option<Finding> {
-        let plans = Arc::clone(&self.plans);
+        let Correlator { plans, services, windows, .. } = self;
         let plan = plans.of(signal.rule)?;
         let awaited = plan.after.and_then(|rule| plans.of(rule));
-        let before = match self.prior.before(plan, awaited, &signal.group, signal.time) {
+        let before = match windows.prior.before(plan, awaited, &signal.group, signal.time) {
             Before::Nothing => Vec::new(),
             Before::Found(stretches) => stretches.to_vec(),
             Before::Missing => return None,
@@ -122,18 +132,29 @@ impl Correlator {
             last: signal.place,
             before: &before,
         };
-        self.add(plan, &signal.group, &arrival, origin)
+        windows.add((plans, services), plan, &signal.group, (&arrival, origin))
     }
 
     /// Takes a tally in: every rule that measures traffic sees it.
     pub fn tally(&mut self, tally: &Tally, origin: Origin<'_>, out: &mut Vec<Finding>) {
-        let plans = Arc::clone(&self.plans);
+        let Correlator { plans, services, service_values, windows } = self;
+        let service = usize::from(tally.service.0);
+        let client = tally.client.map(|client| [Value::Client(client.key())]);
         for (plan, measure) in plans.measured() {
             let (count, sum) = measured(measure, tally);
-            let Some(group) = group_of(plan, tally.client, &self.services[tally.service.0 as usize]) else { continue };
             if count == 0 {
                 continue;
             }
+            let other;
+            let group = match plan.group_by[..] {
+                [Field::Address(Address::ClientIp)] => client.as_ref().map(|key| &key[..]),
+                [Field::Text(Text::ServiceName)] => service_values.get(service..=service),
+                _ => {
+                    other = group_of(plan, tally.client, &services[service]);
+                    other.as_deref()
+                }
+            };
+            let Some(group) = group else { continue };
             let arrival = Arrival {
                 input: origin.input,
                 time: Time(tally.second * crate::event::SECOND),
@@ -146,19 +167,27 @@ impl Correlator {
                 last: tally.last,
                 before: &[],
             };
-            out.extend(self.add(plan, &group, &arrival, origin));
+            out.extend(windows.add((plans, services), plan, group, (&arrival, origin)));
         }
     }
+}
 
-    fn add(&mut self, plan: &Plan, group: &[Value], arrival: &Arrival<'_>, origin: Origin<'_>) -> Option<Finding> {
-        let index = self.plans.index_of(plan.rule)?;
-        let (firing, entry) = self.table.add(self.plans.list(), index, group, arrival)?;
-        if self.plans.is_awaited(plan.rule) {
+impl Windows {
+    fn add(
+        &mut self,
+        (plans, services): (&Plans, &[String]),
+        plan: &Plan,
+        group: &[Value],
+        (arrival, origin): (&Arrival<'_>, Origin<'_>),
+    ) -> Option<Finding> {
+        let index = plans.index_of(plan.rule)?;
+        let (firing, entry) = self.table.add(plans.list(), index, group, arrival)?;
+        if plans.is_awaited(plan.rule) {
             let stretches = entry.trace.stretches(entry.newest());
             self.prior.note((plan.rule, group.into()), arrival.time, stretches);
         }
         let number = firing.number.or(self.speaks_always.then_some(0))?;
-        Some(finding_of(plan, entry, (firing, number), (arrival, origin), &self.services))
+        Some(finding_of(plan, entry, (firing, number), (arrival, origin), services))
     }
 }
 
@@ -227,7 +256,7 @@ fn measured(measure: Measure, tally: &Tally) -> (u32, u64) {
 /// The group-by values of a plan over tallies; `None` where a value is missing.
 pub fn group_of(plan: &Plan, client: Option<Client>, service: &str) -> Option<Vec<Value>> {
     let value = |field: &Field| match field {
-        Field::Address(crate::event::Address::ClientIp) => client.map(|client| Value::Client(client.key())),
+        Field::Address(Address::ClientIp) => client.map(|client| Value::Client(client.key())),
         Field::Text(Text::ServiceName) => Some(Value::Text(service.into())),
         Field::Address(_)
         | Field::Text(_)
@@ -259,7 +288,7 @@ fn finding_of(
     Finding {
         rule: plan.rule,
         entity,
-        group: entry.group.clone(),
+        group: (*entry.group).into(),
         window: firing.window,
         count: firing.count,
         evidence: entry.trace.evidence(origin.inputs),

@@ -50,6 +50,8 @@ pub struct Plans {
     feeds: Vec<Vec<u16>>,
     /// By rule index: the plan of that rule.
     of_rule: Vec<Option<u16>>,
+    /// The plans (by index in `list`) that take from tallies.
+    measured: Vec<(u16, Measure)>,
 }
 
 impl Plan {
@@ -102,8 +104,8 @@ impl Plan {
 impl Plans {
     /// Plans every alerting rule. References must have been checked: unknown ones feed nothing.
     pub fn new(rules: &[Rule]) -> Plans {
-        let mut plans =
-            Plans { list: Vec::new(), feeds: vec![Vec::new(); rules.len()], of_rule: vec![None; rules.len()] };
+        let feeds = vec![Vec::new(); rules.len()];
+        let mut plans = Plans { feeds, of_rule: vec![None; rules.len()], ..Plans::default() };
         for (index, rule) in rules.iter().enumerate() {
             plans.add(rules, index, rule);
         }
@@ -130,6 +132,9 @@ impl Plans {
             Body::Detection(_) => self.feeds[index].push(number),
         }
         self.of_rule[index] = Some(number);
+        if let PlanKind::Measure(measure) = plan.kind {
+            self.measured.push((number, measure));
+        }
         self.list.push(plan);
     }
 
@@ -160,10 +165,7 @@ impl Plans {
 
     /// The plans that take from tallies.
     pub fn measured(&self) -> impl Iterator<Item = (&Plan, Measure)> {
-        self.list.iter().filter_map(|plan| match plan.kind {
-            PlanKind::Measure(measure) => Some((plan, measure)),
-            PlanKind::Events | PlanKind::Distinct => None,
-        })
+        self.measured.iter().map(|(plan, measure)| (&self.list[usize::from(*plan)], *measure))
     }
 
     /// Whether matching a plain rule has any effect beyond what tallies already carry.

@@ -1,13 +1,12 @@
 //! What ingest hands to decide at once: signals in journal order, and tallies. Pure.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
+use std::net::IpAddr;
 
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::window::InputIndex;
-use crate::event::{Client, Counts, Input, Pack, Place, ServiceIndex, Signal, Tally, Time};
+use crate::event::{Client, Input, Pack, ServiceIndex, Signal, Tally, Time};
 
 /// Open tallies at most: a flood of a million clients within the lateness, some 130 bytes each. Beyond it new ones are
 /// dropped and counted.
@@ -35,26 +34,21 @@ pub(super) struct End {
     pub(super) quiet_until: Option<Time>,
 }
 
-/// Tallies by second, client, service and input.
+/// So many tallies are held before equal ones are first added up: sorting a few is cheaper than looking each one up.
+const UNSUMMED_MAX: usize = 4_096;
+
+/// Tallies by second, client, service and input. They are added up when somebody asks for them, and before that
+/// whenever there are twice as many as the last time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tallies {
     list: Vec<(InputIndex, Tally)>,
-    index: HashTable<u32>,
-    hasher: foldhash::fast::FixedState,
+    /// The first so many have distinct keys and are in order.
+    summed: usize,
     pub(super) dropped: u64,
 }
 
-/// What one event adds, and where.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Share {
-    pub(super) input: InputIndex,
-    pub(super) second: i64,
-    pub(super) client: Option<Client>,
-    pub(super) service: ServiceIndex,
-    pub(super) counts: Counts,
-    pub(super) first: Place,
-    pub(super) last: Place,
-}
+/// What tallies are added up by.
+type Key = (i64, Option<IpAddr>, ServiceIndex, InputIndex);
 
 impl Batch {
     /// Whether nothing is in it.
@@ -84,10 +78,7 @@ impl Batch {
     /// Adds a pack of an input.
     pub fn push_pack(&mut self, input: InputIndex, pack: Pack) {
         self.steps.extend(pack.signals.into_iter().map(|signal| (input, signal)));
-        for tally in pack.tallies {
-            let Tally { second, client, service, counts, first, last } = tally;
-            self.tallies.add(Share { input, second, client, service, counts, first, last });
-        }
+        pack.tallies.into_iter().for_each(|tally| self.tallies.add(input, tally));
         let known = self.ends.get(&input).copied();
         let merged = if pack.from < pack.to {
             let from = known.map_or(pack.from, |known| known.from);
@@ -110,7 +101,7 @@ impl PartialEq for Tallies {
 
 impl Serialize for Tallies {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (&self.list, self.dropped).serialize(serializer)
+        (self.clone().take_sorted(), self.dropped).serialize(serializer)
     }
 }
 
@@ -118,73 +109,76 @@ impl<'de> Deserialize<'de> for Tallies {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (list, dropped) = <(Vec<(InputIndex, Tally)>, u64)>::deserialize(deserializer)?;
         let mut tallies = Tallies { dropped, ..Tallies::default() };
-        list.into_iter().for_each(|(input, tally)| tallies.add_tally(input, &tally));
+        list.into_iter().for_each(|(input, tally)| tallies.add(input, tally));
         Ok(tallies)
     }
 }
 
 impl Tallies {
-    /// How many there are.
+    /// How many there are, equal ones counted as often as they came since they were last added up.
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Adds a tally of an input.
-    pub(super) fn add_tally(&mut self, input: InputIndex, tally: &Tally) {
-        let Tally { second, client, service, counts, first, last } = *tally;
-        self.add(Share { input, second, client, service, counts, first, last });
+    /// Adds what an event or a tally of an input says.
+    pub(super) fn add(&mut self, input: InputIndex, tally: Tally) {
+        if self.list.len() >= (2 * self.summed).clamp(UNSUMMED_MAX, TALLIES_MAX) {
+            self.sum_up();
+        }
+        let client = tally.client.map(|client| Client { address: client.key(), ..client });
+        let tally = Tally { client, ..tally };
+        if self.list.len() < TALLIES_MAX {
+            return self.list.push((input, tally));
+        }
+        match self.list.binary_search_by_key(&key(input, &tally), |(input, tally)| key(*input, tally)) {
+            Ok(known) => merge(&mut self.list[known].1, &tally),
+            Err(_) => self.dropped += 1,
+        }
     }
 
-    /// Adds what an event or a tally says to the sum of its second, client, service and input.
-    pub(super) fn add(&mut self, share: Share) {
-        let hash = self.hasher.hash_one((share.second, share.client.map(|c| c.key()), share.service, share.input));
-        let list = &mut self.list;
-        let same = |slot: &u32| {
-            let (input, tally) = &list[*slot as usize];
-            *input == share.input
-                && tally.second == share.second
-                && tally.service == share.service
-                && tally.client.map(|c| c.key()) == share.client.map(|c| c.key())
-        };
-        if let Some(slot) = self.index.find(hash, same).copied() {
-            merge(&mut list[slot as usize].1, &share);
+    /// Adds equal ones up.
+    pub(super) fn sum_up(&mut self) {
+        if self.summed == self.list.len() {
             return;
         }
-        if list.len() >= TALLIES_MAX {
-            self.dropped += 1;
-            return;
-        }
-        let Share { input, second, client, service, counts, first, last } = share;
-        let client = client.map(|client| Client { address: client.key(), ..client });
-        list.push((input, Tally { second, client, service, counts, first, last }));
-        let hasher = &self.hasher;
-        self.index.insert_unique(hash, (list.len() - 1) as u32, |slot| {
-            let (input, tally) = &list[*slot as usize];
-            hasher.hash_one((tally.second, tally.client.map(|c| c.key()), tally.service, *input))
+        self.list.sort_unstable_by_key(|(input, tally)| key(*input, tally));
+        self.list.dedup_by(|(input, tally), (known_input, known)| {
+            let same = key(*input, tally) == key(*known_input, known);
+            if same {
+                merge(known, tally);
+            }
+            same
         });
+        self.summed = self.list.len();
     }
 
     /// All tallies in the order of second, client, service and input; the set is empty afterwards.
     pub(super) fn take_sorted(&mut self) -> Vec<(InputIndex, Tally)> {
-        self.index.clear();
+        self.sum_up();
+        self.summed = 0;
         let mut list = std::mem::take(&mut self.list);
+        // Keys are in order already; what a client's standing adds to the order is known only now.
         list.sort_unstable_by_key(|(input, tally)| (tally.second, tally.client, tally.service, *input));
         list
     }
 
-    /// All tallies as they came; the set is empty afterwards and keeps its memory.
+    /// All tallies as they are; the set is empty afterwards and keeps its memory.
     pub(super) fn drain(&mut self) -> std::vec::Drain<'_, (InputIndex, Tally)> {
-        self.index.clear();
+        self.summed = 0;
         self.list.drain(..)
     }
 }
 
+fn key(input: InputIndex, tally: &Tally) -> Key {
+    (tally.second, tally.client.map(|client| client.address), tally.service, input)
+}
+
 /// A client that was once seen in a way that cannot be held against it stays so for this second.
-fn merge(tally: &mut Tally, share: &Share) {
-    tally.counts.add(&share.counts);
-    tally.first = tally.first.min(share.first);
-    tally.last = tally.last.max(share.last);
-    if let (Some(known), Some(new)) = (&mut tally.client, share.client) {
+fn merge(tally: &mut Tally, other: &Tally) {
+    tally.counts.add(&other.counts);
+    tally.first = tally.first.min(other.first);
+    tally.last = tally.last.max(other.last);
+    if let (Some(known), Some(new)) = (&mut tally.client, other.client) {
         known.standing = known.standing.max(new.standing);
     }
 }

@@ -145,17 +145,25 @@ impl Decide {
 
     fn take_tallies(&mut self, batch: &mut Batch) {
         self.counters.tallies_dropped += std::mem::take(&mut batch.tallies.dropped);
-        let mut held: usize = self.pending.values().map(Tallies::len).sum();
+        let mut held = self.held();
         for (input, tally) in batch.tallies.drain() {
+            if held >= TALLIES_MAX {
+                self.pending.values_mut().for_each(Tallies::sum_up);
+                held = self.held();
+            }
             if held >= TALLIES_MAX {
                 self.counters.tallies_dropped += 1;
                 continue;
             }
             let second = self.pending.entry(tally.second).or_default();
-            let before = second.len();
-            second.add_tally(input, &tally);
-            held += second.len() - before;
+            held -= second.len();
+            second.add(input, tally);
+            held += second.len();
         }
+    }
+
+    fn held(&self) -> usize {
+        self.pending.values().map(Tallies::len).sum()
     }
 
     fn advance(&mut self, input: InputIndex, high: Option<Time>, appended_at: Time, out: &mut Vec<Outcome>) {

@@ -115,22 +115,22 @@ impl Examiner {
         out: &mut Sightings,
         mut watch: impl FnMut(&Event<'_>, Option<u32>),
     ) {
-        self.arena.reset();
-        let catalog = Arc::clone(&self.catalog);
-        let pipeline = catalog.pipeline(self.pipeline);
+        let Examiner { catalog, pipeline, arena, cache, scratch, matched } = self;
+        arena.reset();
+        let pipeline = catalog.pipeline(*pipeline);
         let mut items = decode::items(record.bytes).enumerate().peekable();
         while let Some((number, bytes)) = items.next() {
             let several = number > 0 || items.peek().is_some();
-            let mut event = pipeline.decoder.decode(bytes, reference, &self.arena);
+            let mut event = pipeline.decoder.decode(bytes, reference, arena);
             event.spoofable = record.spoofable;
-            let client = pipeline.enricher.enrich(&mut event, &mut self.cache);
-            self.matched.clear();
-            pipeline.matcher.matches(&event, &mut self.scratch, &mut self.matched);
+            let client = pipeline.enricher.enrich(&mut event, cache);
+            matched.clear();
+            pipeline.matcher.matches(&event, scratch, matched);
             let item = several.then_some(number as u32);
             watch(&event, item);
             let first_match = out.matches.len() as u32;
-            let seen = Seen { catalog: &catalog, event: &event, client };
-            self.matched.iter().for_each(|rule| seen.feed(*rule, out));
+            let seen = Seen { catalog, event: &event, client };
+            matched.iter().for_each(|rule| seen.feed(*rule, out));
             let matches = out.matches.len() as u32 - first_match;
             out.items.push(seen.sighting(pipeline, (record.offset, item), (first_match, matches)));
         }

@@ -8,9 +8,9 @@ use crate::catalog::{Catalog, PipelineIndex};
 use crate::detect::group_of;
 use crate::detect::window::InputIndex;
 use crate::detect::{Measure, Plan};
-use crate::event::{Input, Place, Signal, Time, Value};
+use crate::event::{Input, Place, Signal, Tally, Time, Value};
 
-use super::batch::{Batch, End, Share};
+use super::batch::{Batch, End};
 use super::examine::{Sighting, Sightings};
 
 /// Ingest of any number of inputs.
@@ -178,15 +178,15 @@ impl Moment {
         if sighting.counts == Default::default() {
             return;
         }
-        batch.tallies.add(Share {
-            input: self.input,
+        let tally = Tally {
             second: self.time.second(),
             client: sighting.client,
             service: sighting.service,
             counts: sighting.counts,
             first: self.place,
             last: self.place,
-        });
+        };
+        batch.tallies.add(self.input, tally);
     }
 
     /// What would have been tallied travels as single signals, so that a client that dawdles does not slip out.

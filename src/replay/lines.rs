@@ -9,10 +9,11 @@ use memchr::memchr;
 
 use crate::event::LINE_BYTES_MAX;
 
-/// A chunk ends after so many lines: enough to make hand-over cheap, few enough to start early.
-pub const CHUNK_LINES_MAX: usize = 4096;
-/// A chunk ends after the line with which it reaches so many bytes.
-pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// A chunk ends after so many lines: enough to make hand-over cheap, few enough that what examining says of them stays
+/// in a core's second-level cache until it is folded, and that its memory is used again while it is warm.
+pub const CHUNK_LINES_MAX: usize = 1024;
+/// A chunk ends after the line with which it reaches so many bytes: some more than usual lines of that number take.
+pub const CHUNK_BYTES_MAX: usize = 512 * 1024;
 /// Of a line too long one byte more than the limit is kept, so that whoever decodes it sees that it was cut.
 const KEPT_BYTES_MAX: usize = LINE_BYTES_MAX + 1;
 /// Bytes read at a time.

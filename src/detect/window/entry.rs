@@ -8,6 +8,7 @@ use crate::event::{Client, Finding, Place, SECOND, ServiceIndex, Standing, Time,
 
 use super::InputIndex;
 use super::distinct::{Distinct, value_hash};
+use super::group::Group;
 use super::members::Members;
 use super::ring::{Reach, Ring, reach};
 use super::trace::{Stretch, Trace};
@@ -37,7 +38,7 @@ pub struct Arrival<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub plan: u16,
-    pub group: Box<[Value]>,
+    pub group: Group,
     /// The newest bucket, counted from the epoch in bucket widths.
     newest: i64,
     events: Ring,
@@ -88,7 +89,7 @@ pub struct Firing {
 
 impl Entry {
     /// An empty window.
-    pub fn new(plan_index: u16, plan: &Plan, group: Box<[Value]>, arrival: &Arrival<'_>) -> Entry {
+    pub fn new(plan_index: u16, plan: &Plan, group: Group, arrival: &Arrival<'_>) -> Entry {
         let detail = match plan.kind {
             PlanKind::Events | PlanKind::Measure(Measure::Requests) => Detail::Count,
             PlanKind::Distinct => Detail::Distinct(Box::default()),
@@ -169,7 +170,7 @@ impl Entry {
 
     fn advance(&mut self, steps: i64) {
         if steps >= BUCKETS as i64 {
-            self.trace = Trace::default();
+            self.trace.clear();
             self.client = None;
             if let Some(fired) = &mut self.fired {
                 fired.count = None;
@@ -350,7 +351,7 @@ mod tests {
 
     /// Cell and number of each firing: what tells the ids of one key's alerts apart.
     fn firings(plan: &Plan, times: &[i64]) -> Vec<(i64, u32)> {
-        let mut entry = Entry::new(0, plan, Box::default(), &arrival(times[0], "8.8.8.8"));
+        let mut entry = Entry::new(0, plan, Group::from([].as_slice()), &arrival(times[0], "8.8.8.8"));
         let fire = |time: &i64| {
             let firing = entry.add(plan, &arrival(*time, "8.8.8.8")).flatten()?;
             Some((cell_of(plan, Time(*time)), firing.number?))
@@ -369,7 +370,7 @@ mod tests {
     #[test]
     fn of_several_clients_behind_one_key_none_answers_for_the_others() {
         let plan = plan(60 * SECOND, 2.0);
-        let mut entry = Entry::new(0, &plan, Box::default(), &arrival(0, "2a00::1"));
+        let mut entry = Entry::new(0, &plan, Group::from([].as_slice()), &arrival(0, "2a00::1"));
         entry.add(&plan, &arrival(0, "2a00::1"));
         entry.add(&plan, &arrival(1, "2a00::2"));
         assert_eq!(entry.client.map(|client| client.standing), Some(Standing::Attributed), "one /64 is one client");

@@ -5,6 +5,7 @@
 
 mod distinct;
 mod entry;
+mod group;
 mod members;
 mod ring;
 mod table;

@@ -68,6 +68,12 @@ impl Trace {
         }
     }
 
+    /// Forgets everything and keeps its memory.
+    pub fn clear(&mut self) {
+        self.evidence.clear();
+        self.runs.clear();
+    }
+
     /// What it takes beside itself, in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.evidence) + size_of_val(&*self.runs)
