@@ -167,7 +167,8 @@ impl Decide {
     }
 
     fn advance(&mut self, input: InputIndex, high: Option<Time>, appended_at: Time, out: &mut Vec<Outcome>) {
-        let before = self.clock.journal.unwrap_or(appended_at);
+        // Before the first record no time bounds when a second was due.
+        let before = self.clock.journal.unwrap_or(Time::MIN);
         self.clock.note(input.0 as usize, high, appended_at, self.catalog.time.idle);
         if let Some(stream) = self.clock.stream {
             self.release(stream, before, out);
