@@ -140,6 +140,6 @@ mod tests {
             trace.add(InputIndex(number), bucket, bucket, (place, place));
         }
         let partitions: Vec<u32> = trace.spans(299, &inputs).iter().map(|span| span.partition).collect();
-        assert_eq!(partitions, (284..300).collect::<Vec<u32>>());
+        assert_eq!(partitions, (300 - BUCKETS as u32..300).collect::<Vec<u32>>());
     }
 }
