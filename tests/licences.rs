@@ -1,5 +1,4 @@
 //! Every crate that is built in may be shipped under Apache-2.0: no copyleft, nothing unknown.
-#![expect(clippy::disallowed_methods, reason = "tests read files and run programs")]
 
 use std::process::Command;
 
