@@ -112,7 +112,7 @@ impl Content {
             first: chunk.first,
             input_bytes: chunk.input_bytes,
             cut: chunk.cut.clone(),
-            sightings: Sightings::default(),
+            sightings: Sightings::with_capacity(chunk.len()),
             starts: Vec::with_capacity(chunk.len() + 1),
             poison: Vec::new(),
             documents: Vec::new(),

@@ -85,8 +85,20 @@ impl<R: Read> Lines<R> {
     /// # Errors
     /// Those of the reader.
     pub fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
+        self.next_chunk_in(Chunk::default())
+    }
+
+    /// The next chunk, in the memory of one that is no longer needed.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn next_chunk_in(&mut self, spare: Chunk) -> io::Result<Option<Chunk>> {
+        let Chunk { mut bytes, mut ends, .. } = spare;
+        bytes.clear();
+        ends.clear();
         // Room for a whole chunk at once: growing step by step would copy each line twice.
-        let (bytes, ends) = (Vec::with_capacity(self.chunk_bytes_max), Vec::with_capacity(CHUNK_LINES_MAX));
+        bytes.reserve(self.chunk_bytes_max);
+        ends.reserve(CHUNK_LINES_MAX);
         let mut chunk = Chunk { first: self.next, bytes, ends, ..Chunk::default() };
         while chunk.len() < CHUNK_LINES_MAX && chunk.bytes.len() < self.chunk_bytes_max {
             let Some(length) = self.read_line(&mut chunk)? else { break };

@@ -36,9 +36,9 @@ pub struct Supply<T> {
 
 enum Feeds<T> {
     /// Everything on the caller's thread.
-    Here { inputs: Vec<(String, Lines<Source>)>, examine: Examine<T> },
-    /// One queue per input.
-    Queued(Vec<Receiver<Ticket<T>>>),
+    Here { inputs: Vec<(String, Lines<Source>)>, examine: Examine<T>, spare: Chunk },
+    /// One queue per input; the caller's thread lends a hand instead of waiting for a chunk that is not examined yet.
+    Queued { queues: Vec<Receiver<Ticket<T>>>, work: Receiver<Job<T>>, examine: Examine<T> },
 }
 
 /// Where the result of a chunk will be, or why there is no more.
@@ -49,6 +49,8 @@ struct Job<T> {
     input: usize,
     chunk: Chunk,
     reply: Sender<T>,
+    /// Where the chunk goes afterwards, so that its memory is used again while it is warm.
+    spares: Sender<Chunk>,
 }
 
 impl<T: Send + 'static> Supply<T> {
@@ -65,16 +67,16 @@ impl<T: Send + 'static> Supply<T> {
         let inputs: Vec<(String, Lines<Source>)> =
             sources.into_iter().map(|source| (source.path.clone(), Lines::new(source, chunk_bytes_max))).collect();
         if threads <= 1 {
-            return Supply { feeds: Feeds::Here { inputs, examine: examiner() }, stop };
+            return Supply { feeds: Feeds::Here { inputs, examine: examiner(), spare: Chunk::default() }, stop };
         }
         let (jobs, work) = bounded(threads);
         let queues = inputs.into_iter().enumerate().map(|(input, lines)| read(input, lines, ahead, jobs.clone()));
         let queues = queues.collect();
-        for _ in 0..threads {
+        for _ in 1..threads {
             let (work, mut examine) = (work.clone(), examiner());
             std::thread::spawn(move || work.into_iter().for_each(|job| serve(job, &mut examine)));
         }
-        Supply { feeds: Feeds::Queued(queues), stop }
+        Supply { feeds: Feeds::Queued { queues, work, examine: examiner() }, stop }
     }
 
     /// The next chunk of an input, examined; `None` at its end.
@@ -86,16 +88,36 @@ impl<T: Send + 'static> Supply<T> {
             return Err(ReplayError::Interrupted);
         }
         match &mut self.feeds {
-            Feeds::Here { inputs, examine } => {
+            Feeds::Here { inputs, examine, spare } => {
                 let (path, lines) = &mut inputs[input];
-                let chunk = lines.next_chunk().map_err(|error| broken(path, &error))?;
-                Ok(chunk.map(|chunk| examine(input, &chunk)))
+                let chunk = lines.next_chunk_in(std::mem::take(spare)).map_err(|error| broken(path, &error))?;
+                let Some(chunk) = chunk else { return Ok(None) };
+                let result = examine(input, &chunk);
+                *spare = chunk;
+                Ok(Some(result))
             }
-            Feeds::Queued(queues) => {
+            Feeds::Queued { queues, work, examine } => {
                 let Some(ticket) = wait(&queues[input], &self.stop)? else { return Ok(None) };
-                let result = wait(&ticket?, &self.stop)?;
+                let result = help_until(&ticket?, (work, examine), &self.stop)?;
                 result.map(Some).ok_or_else(worker_gone)
             }
+        }
+    }
+}
+
+/// Examines other chunks until the wanted one is; `None` where its worker is gone.
+fn help_until<T>(
+    wanted: &Receiver<T>,
+    (work, examine): (&Receiver<Job<T>>, &mut Examine<T>),
+    stop: &AtomicBool,
+) -> Result<Option<T>, ReplayError> {
+    loop {
+        if let Ok(result) = wanted.try_recv() {
+            return Ok(Some(result));
+        }
+        match work.try_recv() {
+            Ok(job) => serve(job, examine),
+            Err(_) => return wait(wanted, stop),
         }
     }
 }
@@ -124,13 +146,15 @@ fn read<T: Send + 'static>(
     jobs: Sender<Job<T>>,
 ) -> Receiver<Ticket<T>> {
     let (tickets, queue) = bounded(ahead);
+    let (spares, spare) = bounded(ahead);
     std::thread::spawn(move || {
         loop {
-            match lines.next_chunk() {
+            match lines.next_chunk_in(spare.try_recv().unwrap_or_default()) {
                 Ok(None) => return,
                 Ok(Some(chunk)) => {
                     let (reply, result) = bounded(1);
-                    if tickets.send(Ok(result)).is_err() || jobs.send(Job { input, chunk, reply }).is_err() {
+                    let job = Job { input, chunk, reply, spares: spares.clone() };
+                    if tickets.send(Ok(result)).is_err() || jobs.send(job).is_err() {
                         return;
                     }
                 }
@@ -147,8 +171,10 @@ fn read<T: Send + 'static>(
 
 fn serve<T>(job: Job<T>, examine: &mut Examine<T>) {
     let result = examine(job.input, &job.chunk);
-    // The caller may have stopped: then the result is of no use to anybody.
+    // The caller may have stopped: then the result is of no use to anybody. Nor is a spare chunk to a reader that ended
+    // or has enough of them.
     let _ = job.reply.send(result);
+    let _ = job.spares.try_send(job.chunk);
 }
 
 #[cfg(test)]
