@@ -146,53 +146,32 @@ fn overlaps(networks: &[IpNet], target: IpNet) -> bool {
     networks.iter().any(|network| network.contains(&target) || target.contains(network))
 }
 
+/// Judges the scenario with one form of its access log and one of its authentication log.
+fn judge_with(access: &str, authentication: &str, without: &[&str]) {
+    let Some(folder) = data("scenario_nginx_modsec") else { return };
+    let inputs = [
+        ("nginx", folder.join(access)),
+        ("modsecurity", folder.join("modsec_audit.json.gz")),
+        ("login", folder.join("app_auth.json.gz")),
+        ("sshd", folder.join(authentication)),
+    ];
+    judge(&folder, &inputs, without);
+}
+
 #[test]
 fn scenario_with_text_logs() {
-    let Some(folder) = data("scenario_nginx_modsec") else { return };
-    let file = |name: &str| folder.join(name);
-    judge(
-        &folder,
-        &[
-            ("nginx", file("access.log.gz")),
-            ("modsecurity", file("modsec_audit.json.gz")),
-            ("login", file("app_auth.json.gz")),
-            ("sshd", file("auth.log")),
-        ],
-        &[],
-    );
+    judge_with("access.log.gz", "auth.log", &[]);
 }
 
 #[test]
 fn scenario_with_rfc_5424() {
-    let Some(folder) = data("scenario_nginx_modsec") else { return };
-    let file = |name: &str| folder.join(name);
-    judge(
-        &folder,
-        &[
-            ("nginx", file("access.log.gz")),
-            ("modsecurity", file("modsec_audit.json.gz")),
-            ("login", file("app_auth.json.gz")),
-            ("sshd", file("auth_rfc5424.log")),
-        ],
-        &[],
-    );
+    judge_with("access.log.gz", "auth_rfc5424.log", &[]);
 }
 
 /// The JSON form of the access log holds a minute and a half only; the flood came later and is in no other log.
 #[test]
 fn scenario_with_json_access_log() {
-    let Some(folder) = data("scenario_nginx_modsec") else { return };
-    let file = |name: &str| folder.join(name);
-    judge(
-        &folder,
-        &[
-            ("nginx", file("access_json.log.gz")),
-            ("modsecurity", file("modsec_audit.json.gz")),
-            ("login", file("app_auth.json.gz")),
-            ("sshd", file("auth.log")),
-        ],
-        &["a_flood"],
-    );
+    judge_with("access_json.log.gz", "auth.log", &["a_flood"]);
 }
 
 #[test]
