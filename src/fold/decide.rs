@@ -14,6 +14,9 @@ use crate::respond::{self, Responder};
 use super::batch::{Batch, TALLIES_MAX, Tallies};
 use super::clock::Clock;
 
+/// So many tallies are looked up ahead: enough that their waits for memory overlap, few enough to stay in the cache.
+const LOOKED_AHEAD: usize = 32;
+
 /// The fold that decides: windows, incidents, blocks, budgets.
 pub struct Decide {
     catalog: Arc<Catalog>,
@@ -190,10 +193,21 @@ impl Decide {
             let mut tallies = entry.remove();
             let at = before.max(due.plus(delay).min(journal));
             self.responder.advance(due, at, out);
-            for (input, tally) in tallies.take_sorted() {
-                self.tally(input, &tally, at, out);
+            for near in tallies.take_sorted().chunks(LOOKED_AHEAD) {
+                std::hint::black_box(self.look_ahead(near));
+                near.iter().for_each(|(input, tally)| self.tally(*input, tally, at, out));
             }
         }
+    }
+
+    /// Looks up what the next tallies will need, one beside the other, so that memory is waited for once and not once per
+    /// tally. The sum says nothing.
+    fn look_ahead(&self, tallies: &[(InputIndex, Tally)]) -> u64 {
+        let look = |(_, tally): &(InputIndex, Tally)| {
+            let service = &self.catalog.services[tally.service.0 as usize];
+            self.responder.look_ahead(tally, service).wrapping_add(self.correlator.look_ahead(tally))
+        };
+        tallies.iter().map(look).fold(0, u64::wrapping_add)
     }
 
     fn tally(&mut self, input: InputIndex, tally: &Tally, journal: Time, out: &mut Vec<Outcome>) {

@@ -7,6 +7,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crossbeam_channel::Receiver;
+
 use crate::catalog::{Catalog, PipelineIndex};
 use crate::event::{EcsDocument, Envelope, Event, Input, Layout, Place, Time, document};
 use crate::fold::{Examiner, RawRecord, Sightings};
@@ -16,6 +18,7 @@ use super::lines::Chunk;
 use super::merge::Examined;
 
 /// What examining a chunk gave.
+#[derive(Default)]
 pub struct Content {
     pub first: u64,
     pub input_bytes: u64,
@@ -38,15 +41,18 @@ pub struct Worker {
     /// By [`PipelineIndex`]; those in use.
     examiners: Vec<Option<Examiner>>,
     documents: bool,
+    spares: Receiver<Examined<Content>>,
 }
 
 impl Worker {
-    /// A worker for the given inputs; `documents` asks for every event as a document.
+    /// A worker for the given inputs; `documents` asks for every event as a document. What comes in over `spares` is
+    /// filled anew.
     pub fn new(
         catalog: &Arc<Catalog>,
         inputs: &[(Input, PipelineIndex)],
         references: &[Time],
         documents: bool,
+        spares: Receiver<Examined<Content>>,
     ) -> Worker {
         let mut examiners: Vec<Option<Examiner>> = catalog.pipelines.iter().map(|_| None).collect();
         for (_, pipeline) in inputs {
@@ -58,14 +64,15 @@ impl Worker {
             references: references.to_vec(),
             examiners,
             documents,
+            spares,
         }
     }
 
     /// Examines a chunk of an input.
     pub fn examine(&mut self, input: usize, chunk: &Chunk) -> Examined<Content> {
-        let mut content = Content::of(chunk);
-        content.sightings.items.reserve(chunk.len());
-        let mut claims = Vec::with_capacity(chunk.len());
+        let Examined { mut claims, mut content } = self.spares.try_recv().unwrap_or_default();
+        claims.clear();
+        content.begin(chunk);
         for (index, (offset, bytes)) in chunk.lines().enumerate() {
             let start = content.sightings.items.len();
             content.starts.push(start);
@@ -107,16 +114,14 @@ impl Worker {
 }
 
 impl Content {
-    fn of(chunk: &Chunk) -> Content {
-        Content {
-            first: chunk.first,
-            input_bytes: chunk.input_bytes,
-            cut: chunk.cut.clone(),
-            sightings: Sightings::with_capacity(chunk.len()),
-            starts: Vec::with_capacity(chunk.len() + 1),
-            poison: Vec::new(),
-            documents: Vec::new(),
-        }
+    /// Empty, with the memory it has.
+    fn begin(&mut self, chunk: &Chunk) {
+        (self.first, self.input_bytes) = (chunk.first, chunk.input_bytes);
+        self.cut.clone_from(&chunk.cut);
+        self.sightings.clear();
+        self.starts.clear();
+        self.poison.clear();
+        self.documents.clear();
     }
 }
 

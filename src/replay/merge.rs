@@ -11,7 +11,7 @@ use crate::event::Time;
 use super::keys::{Key, Keys};
 
 /// A chunk whose records have been examined.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Examined<T> {
     /// The time that each record claims, in order.
     pub claims: Vec<Option<Time>>,
@@ -40,7 +40,8 @@ struct Lane<T> {
     ended: bool,
 }
 
-/// Hands every record of all inputs to `visit`, in order. `next` gives the next chunk of an input.
+/// Hands every record of all inputs to `visit`, in order. `next` gives the next chunk of an input, `spent` takes those
+/// whose records have all had their turn.
 ///
 /// # Errors
 /// Those of `next` and `visit`, at once.
@@ -48,6 +49,7 @@ pub fn merge<T, E>(
     keys: Vec<Keys>,
     mut next: impl FnMut(usize) -> Result<Option<Examined<T>>, E>,
     mut visit: impl FnMut(Turn<'_, T>) -> Result<(), E>,
+    mut spent: impl FnMut(Examined<T>),
 ) -> Result<(), E> {
     let mut lanes: Vec<Lane<T>> = keys.into_iter().map(Lane::new).collect();
     loop {
@@ -59,7 +61,7 @@ pub fn merge<T, E>(
         let Some(least) = heads.iter().copied().min() else { return Ok(()) };
         heads.retain(|head| *head != least);
         let limit = heads.into_iter().min();
-        run(least.1, &mut lanes[least.1], limit, &mut visit)?;
+        run(least.1, &mut lanes[least.1], limit, (&mut visit, &mut spent))?;
     }
 }
 
@@ -68,7 +70,7 @@ fn run<T, E>(
     input: usize,
     lane: &mut Lane<T>,
     limit: Option<(Time, usize)>,
-    visit: &mut impl FnMut(Turn<'_, T>) -> Result<(), E>,
+    (visit, spent): (&mut impl FnMut(Turn<'_, T>) -> Result<(), E>, &mut impl FnMut(Examined<T>)),
 ) -> Result<(), E> {
     while let Some(key) = lane.keys.front().copied() {
         if limit.is_some_and(|limit| (key.at, input) > limit) {
@@ -77,7 +79,7 @@ fn run<T, E>(
         lane.keys.pop_front();
         let Some(chunk) = lane.chunks.front_mut() else { return Ok(()) };
         visit(Turn { input, content: &mut chunk.content, index: lane.at, key })?;
-        lane.advance();
+        lane.advance().into_iter().for_each(&mut *spent);
     }
     Ok(())
 }
@@ -104,12 +106,15 @@ impl<T> Lane<T> {
         Ok(())
     }
 
-    fn advance(&mut self) {
+    /// One record further; gives the chunk that is spent by it.
+    fn advance(&mut self) -> Option<Examined<T>> {
         self.at += 1;
-        if self.chunks.front().is_some_and(|chunk| chunk.claims.len() == self.at) {
-            self.chunks.pop_front();
-            self.at = 0;
+        let spent = self.chunks.front().is_some_and(|chunk| chunk.claims.len() == self.at);
+        if !spent {
+            return None;
         }
+        self.at = 0;
+        self.chunks.pop_front()
     }
 }
 
@@ -134,7 +139,7 @@ mod tests {
             found.push((turn.input, *turn.content + turn.index as u64, turn.key));
             Ok(())
         };
-        merge(keys, next, visit).unwrap();
+        merge(keys, next, visit, |_| ()).unwrap();
         found
     }
 
@@ -168,6 +173,6 @@ mod tests {
     #[test]
     fn an_error_ends_it_at_once() {
         let next = |_| Err::<Option<Examined<()>>, _>("broken");
-        assert_eq!(merge(vec![Keys::new(Time(0))], next, |_| Ok(())), Err("broken"));
+        assert_eq!(merge(vec![Keys::new(Time(0))], next, |_| Ok(()), |_| ()), Err("broken"));
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bumpalo::Bump;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 
 use crate::catalog::{Catalog, PipelineIndex};
 use crate::decode;
@@ -19,10 +19,14 @@ use crate::event::{Input, Time};
 use super::error::ReplayError;
 use super::examine::{Content, Worker};
 use super::keys::Keys;
-use super::merge::{Turn, merge};
+use super::merge::{Examined, Turn, merge};
 use super::reference::newest_full_date;
 use super::source::{Source, open, shown};
 use super::supply::{INPUTS_MAX, Supply, wait};
+
+/// So many examined chunks wait to be filled anew: what a few workers can use at a time. Without them the kernel clears
+/// some 200 KiB of fresh memory for every thousand lines.
+const SPARES_MAX: usize = 8;
 
 /// What to read, and how.
 #[derive(Clone, Debug)]
@@ -56,7 +60,9 @@ pub struct Session {
     /// What the user should know before it starts.
     pub remarks: Vec<String>,
     references: Vec<Time>,
-    supply: Supply<super::merge::Examined<Content>>,
+    supply: Supply<Examined<Content>>,
+    /// Where chunks go whose records have had their turn.
+    spent: Sender<Examined<Content>>,
 }
 
 impl Session {
@@ -73,13 +79,14 @@ impl Session {
         remarks.extend(twice(&request.inputs));
         let taken = sources.iter().map(|source| Arc::clone(&source.taken)).collect();
         let total = sources.iter().map(|source| source.size).sum();
+        let (spent, spares) = bounded(SPARES_MAX);
         let worker = || {
-            let mut worker = Worker::new(catalog, &inputs, &references, request.documents);
+            let mut worker = Worker::new(catalog, &inputs, &references, request.documents, spares.clone());
             Box::new(move |input: usize, chunk: &super::lines::Chunk| worker.examine(input, chunk)) as _
         };
         let supply = Supply::start(sources, request.threads, Arc::clone(stop), worker);
         let paths = request.inputs.iter().map(|input| shown(&input.path)).collect();
-        Ok(Session { inputs, paths, taken, total, remarks, references, supply })
+        Ok(Session { inputs, paths, taken, total, remarks, references, supply, spent })
     }
 
     /// Hands out every record, in order.
@@ -88,7 +95,9 @@ impl Session {
     /// Those of reading and those of `visit`, at once.
     pub fn each(mut self, visit: impl FnMut(Turn<'_, Content>) -> Result<(), ReplayError>) -> Result<(), ReplayError> {
         let keys = self.references.iter().map(|reference| Keys::new(*reference)).collect();
-        merge(keys, |input| self.supply.next(input), visit)
+        // Where enough of them wait, their memory is given back.
+        let spent = |chunk| drop(self.spent.try_send(chunk));
+        merge(keys, |input| self.supply.next(input), visit, spent)
     }
 }
 
