@@ -48,7 +48,7 @@ pub(super) struct Tallies {
 }
 
 /// What tallies are added up by.
-type Key = (i64, Option<IpAddr>, ServiceIndex, InputIndex);
+type Key = (i64, (u8, u128), ServiceIndex, InputIndex);
 
 impl Batch {
     /// Whether nothing is in it.
@@ -141,7 +141,8 @@ impl Tallies {
         if self.summed == self.list.len() {
             return;
         }
-        self.list.sort_unstable_by_key(|(input, tally)| key(*input, tally));
+        // Tallies are larger than their keys: each is moved once.
+        self.list.sort_by_cached_key(|(input, tally)| key(*input, tally));
         self.list.dedup_by(|(input, tally), (known_input, known)| {
             let same = key(*input, tally) == key(*known_input, known);
             if same {
@@ -158,7 +159,13 @@ impl Tallies {
         self.summed = 0;
         let mut list = std::mem::take(&mut self.list);
         // Keys are in order already; what a client's standing adds to the order is known only now.
-        list.sort_unstable_by_key(|(input, tally)| (tally.second, tally.client, tally.service, *input));
+        let standing = |(input, tally): &(InputIndex, Tally)| {
+            let (second, client, service, input) = key(*input, tally);
+            (second, client, tally.client.map(|client| client.standing), service, input)
+        };
+        if !list.is_sorted_by_key(standing) {
+            list.sort_by_cached_key(standing);
+        }
         list
     }
 
@@ -170,7 +177,16 @@ impl Tallies {
 }
 
 fn key(input: InputIndex, tally: &Tally) -> Key {
-    (tally.second, tally.client.map(|client| client.address), tally.service, input)
+    (tally.second, address_order(tally.client), tally.service, input)
+}
+
+/// The order of addresses, absent ones first and IPv4 before IPv6, as numbers: comparing them costs next to nothing.
+fn address_order(client: Option<Client>) -> (u8, u128) {
+    match client.map(|client| client.address) {
+        None => (0, 0),
+        Some(IpAddr::V4(v4)) => (1, u128::from(v4.to_bits())),
+        Some(IpAddr::V6(v6)) => (2, v6.to_bits()),
+    }
 }
 
 /// A client that was once seen in a way that cannot be held against it stays so for this second.

@@ -71,11 +71,6 @@ pub struct Match {
 }
 
 impl Sightings {
-    /// An empty list with room for so many items.
-    pub fn with_capacity(items: usize) -> Sightings {
-        Sightings { items: Vec::with_capacity(items), ..Sightings::default() }
-    }
-
     /// The matches of one item.
     pub fn matches(&self, sighting: &Sighting) -> &[Match] {
         let from = sighting.first_match as usize;

@@ -1,6 +1,7 @@
 //! Where the events of a window are in the journal: evidence positions and spans. Pure.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::detect::plan::BUCKETS;
 use crate::event::{Input, Place, Position, Span};
@@ -19,9 +20,11 @@ pub type Stretch = (InputIndex, u64, u64);
 /// Positions of a window's events: eight of them, and per input the run that holds all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
-    /// In the order they came: the first seven of the window, and the last.
-    evidence: Vec<(i64, InputIndex, Place)>,
-    runs: Vec<Run>,
+    /// In the order they came: the first seven of the window, and the last. Most keys count once.
+    evidence: SmallVec<[(i64, InputIndex, Place); 1]>,
+    /// No position is of an older bucket.
+    oldest: i64,
+    runs: SmallVec<[Run; 1]>,
 }
 
 /// First and last offset per input, in two generations of a full window each, so that a span covers the window and at
@@ -32,19 +35,24 @@ struct Run {
     since: i64,
     /// The newest bucket of an event of this input.
     newest: i64,
-    current: Option<(u64, u64)>,
-    before: Option<(u64, u64)>,
+    current: (u64, u64),
+    before: (u64, u64),
 }
+
+/// First and last offset of no event: any other pair covers it.
+const NOTHING: (u64, u64) = (u64::MAX, 0);
 
 impl Trace {
     /// Notes events of a bucket from `first` to `last`, in a window whose newest bucket is `newest`.
     pub fn add(&mut self, input: InputIndex, bucket: i64, newest: i64, (first, last): (Place, Place)) {
-        self.evidence.retain(|(bucket, ..)| *bucket > newest - BUCKETS as i64);
+        if self.oldest <= newest - BUCKETS as i64 {
+            self.evidence.retain(|(bucket, ..)| *bucket > newest - BUCKETS as i64);
+            self.oldest = self.evidence.iter().map(|(bucket, ..)| *bucket).min().unwrap_or(bucket);
+        }
         if self.evidence.len() == EVIDENCE_MAX {
             self.evidence.pop();
         }
-        // Most keys count once: four places would be three too many a million times.
-        self.evidence.reserve_exact(usize::from(self.evidence.is_empty()));
+        self.oldest = self.oldest.min(bucket);
         self.evidence.push((bucket, input, last));
         self.cover(bucket, newest, (input, first.offset, last.offset));
     }
@@ -63,9 +71,14 @@ impl Trace {
             self.runs.retain(|run| run.reaches(newest));
         }
         if self.runs.len() < INPUTS_MAX {
-            self.runs.reserve_exact(usize::from(self.runs.is_empty()));
-            self.runs.push(Run { input, since: bucket, newest: bucket, current: Some(offsets), before: None });
+            self.runs.push(Run { input, since: bucket, newest: bucket, current: offsets, before: NOTHING });
         }
+    }
+
+    /// Reads what it points to. The number says nothing.
+    pub fn look_ahead(&self) -> u64 {
+        let evidence = self.evidence.last().map_or(0, |(bucket, ..)| *bucket as u64);
+        self.runs.first().map_or(evidence, |run| evidence.wrapping_add(run.since as u64))
     }
 
     /// Forgets everything and keeps its memory.
@@ -76,7 +89,7 @@ impl Trace {
 
     /// What it takes beside itself, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.evidence) + size_of_val(&*self.runs)
+        beside(&self.evidence) + beside(&self.runs)
     }
 
     /// The positions kept, in journal order.
@@ -91,7 +104,7 @@ impl Trace {
     /// The stretches that hold every event of a window whose newest bucket is `newest`.
     pub fn stretches(&self, newest: i64) -> Vec<Stretch> {
         let reaching = self.runs.iter().filter(|run| run.reaches(newest));
-        reaching.filter_map(|run| run.both().map(|(first, last)| (run.input, first, last))).collect()
+        reaching.map(Run::stretch).collect()
     }
 
     /// The runs that hold every event of a window whose newest bucket is `newest`, in journal order.
@@ -113,18 +126,26 @@ impl Run {
         self.newest = self.newest.max(bucket);
         let generations = (bucket - self.since).div_euclid(BUCKETS as i64);
         if generations >= 1 {
-            self.before = if generations == 1 { self.current } else { None };
-            self.current = None;
+            self.before = if generations == 1 { self.current } else { NOTHING };
+            self.current = NOTHING;
             self.since += generations * BUCKETS as i64;
         }
-        let (low, high) = self.current.unwrap_or((first, last));
-        self.current = Some((low.min(first), high.max(last)));
+        self.current = cover(self.current, (first, last));
     }
 
-    fn both(&self) -> Option<(u64, u64)> {
-        let both = self.before.into_iter().chain(self.current);
-        both.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    fn stretch(&self) -> Stretch {
+        let (first, last) = cover(self.before, self.current);
+        (self.input, first, last)
     }
+}
+
+fn cover(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
+    (one.0.min(other.0), one.1.max(other.1))
+}
+
+/// What a list takes beside itself: nothing for its first element. Whether it once held more is not state.
+fn beside<T>(list: &SmallVec<[T; 1]>) -> usize {
+    if list.len() > 1 { size_of_val(&**list) } else { 0 }
 }
 
 #[cfg(test)]
