@@ -135,6 +135,16 @@ impl Correlator {
         windows.add((plans, services), plan, &signal.group, (&arrival, origin))
     }
 
+    /// Reads what [`Correlator::tally`] will need, so that it is near. The number says nothing.
+    pub fn look_ahead(&self, tally: &Tally) -> u64 {
+        let Some(client) = tally.client else { return 0 };
+        let key = [Value::Client(client.key())];
+        let by_client = |plan: &Plan| matches!(plan.group_by[..], [Field::Address(Address::ClientIp)]);
+        let plans = self.plans.measured().filter(|(plan, _)| by_client(plan));
+        let index = plans.filter_map(|(plan, _)| self.plans.index_of(plan.rule));
+        index.map(|index| self.windows.table.look_ahead(index, &key)).fold(0, u64::wrapping_add)
+    }
+
     /// Takes a tally in: every rule that measures traffic sees it.
     pub fn tally(&mut self, tally: &Tally, origin: Origin<'_>, out: &mut Vec<Finding>) {
         let Correlator { plans, services, service_values, windows } = self;

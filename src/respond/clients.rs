@@ -70,6 +70,10 @@ impl Clients {
         seen.finding.is_some_and(|finding| second.saturating_sub(finding) < SUSPECT_FOR)
     }
 
+    pub(super) fn look_ahead(&self, client: Ipv6Addr) -> u64 {
+        self.table.find(&client).map_or(0, |place| self.table.value(place).touched as u64)
+    }
+
     /// A rule concluded something about this client.
     pub(super) fn suspect(&mut self, client: Ipv6Addr, second: i64) {
         let place = match self.table.find(&client) {

@@ -110,6 +110,11 @@ impl Outages {
         started
     }
 
+    pub(super) fn look_ahead(&self, service: &str, client: Ipv6Addr) -> u64 {
+        let place = self.names.get(service).and_then(|service| self.witnesses.find(&(*service, client)));
+        place.map_or(0, |place| self.witnesses.value(place).touched as u64)
+    }
+
     /// A client has a finding of its own: what it met on any service no longer counts.
     pub(super) fn dismiss(&mut self, client: Ipv6Addr) {
         for service in 0..self.gauges.len() {

@@ -77,6 +77,13 @@ impl Responder {
         self.protected = protected;
     }
 
+    /// Reads what [`Responder::observe`] will need for a tally, so that it is near. The number says nothing.
+    pub fn look_ahead(&self, tally: &Tally, service: &str) -> u64 {
+        let Some(client) = tally.client else { return 0 };
+        let key = table_key(client.key());
+        self.state.clients.look_ahead(key).wrapping_add(self.state.outages.look_ahead(service, key))
+    }
+
     /// A tally was released: its client was here, and its service fared well or badly. Lifts what an outage that
     /// starts by it explains.
     pub fn observe(&mut self, tally: &Tally, service: &str, out: &mut Vec<Outcome>) {

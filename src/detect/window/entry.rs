@@ -130,6 +130,11 @@ impl Entry {
         Some(self.judge(plan, arrival.time))
     }
 
+    /// Reads the entry and what it points to. The number says nothing.
+    pub fn look_ahead(&self) -> u64 {
+        self.events.total().wrapping_add(self.trace.look_ahead()).wrapping_add(self.newest as u64)
+    }
+
     /// The last bucket that holds anything; a window behind it by a full ring is empty.
     pub fn newest(&self) -> i64 {
         self.newest

@@ -119,6 +119,12 @@ impl Table {
         firing.map(|firing| (firing, entry))
     }
 
+    /// Reads the whole entry of a key, so that it is near. The number says nothing.
+    pub fn look_ahead(&self, plan: u16, group: &[Value]) -> u64 {
+        let slot = self.find(self.hash(plan, group), plan, group);
+        slot.and_then(|slot| self.slab[slot as usize].as_ref()).map_or(0, Entry::look_ahead)
+    }
+
     /// The state, to be written to a snapshot.
     pub fn save(&self) -> Saved {
         let Table { slab, free, hand, picks, counters, .. } = self.clone();
