@@ -41,6 +41,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("catalog", &["event", "document", "decode", "enrich", "detect", "respond", "config"]),
     ("fold", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog"]),
     ("demo", &["event"]),
+    ("journal", &["event"]),
     ("replay", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog", "fold"]),
 ];
 /// Lines of a source file, tests apart (style, row 14).
