@@ -6,6 +6,7 @@
 #[expect(clippy::module_inception, reason = "the noun and its room share the word of the glossary")]
 mod event;
 mod ecs;
+mod entry;
 pub mod field;
 mod finding;
 mod json;
@@ -16,6 +17,7 @@ mod signal;
 mod time;
 
 pub use ecs::{EcsDocument, Envelope, Layout, document};
+pub use entry::{Answer, AnswerResult, Command, Entry, NoEntry, Order, SIGNALS};
 pub use event::{EXTRAS_MAX, Event, FLAWS_MAX, Flaw, FlawKind, Login, Scalar, TAGS_MAX};
 pub use field::{Address, Field, Number, Text};
 pub use finding::{Entity, EntityKind, Finding, Member, Severity, Window};
