@@ -53,6 +53,7 @@ pub mod fold;
 
 pub mod journal;
 
+pub mod node;
 pub mod replay;
 pub mod demo;
 

@@ -42,6 +42,13 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("fold", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog"]),
     ("demo", &["event"]),
     ("journal", &["event"]),
+    (
+        "node",
+        &[
+            "event", "document", "decode", "enrich", "detect", "respond", "config", "catalog", "fold", "journal",
+            "index", "collect", "api",
+        ],
+    ),
     ("replay", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog", "fold"]),
 ];
 /// Lines of a source file, tests apart (style, row 14).

@@ -8,7 +8,7 @@ use crate::enrich::{self, Database, EnrichError, Enricher};
 use crate::event::{RuleIndex, ServiceIndex};
 
 use super::pipeline::Draft;
-use super::{Files, KeepExtras, Pipeline, needs};
+use super::{Files, GeoDatabase, KeepExtras, Pipeline, needs};
 
 /// What pipelines are compiled from, besides their own files.
 pub(super) struct Compile<'c> {
@@ -53,8 +53,8 @@ impl Compile<'_> {
             trusted_proxies: networks.trusted_proxies.clone(),
             ordinary: networks.ordinary.clone(),
             lists: Vec::new(),
-            country: self.files.country.clone(),
-            asn: self.files.asn.clone(),
+            country: bytes(&self.files.country),
+            asn: bytes(&self.files.asn),
             client: Vec::new(),
         }
     }
@@ -115,6 +115,10 @@ impl Compile<'_> {
             })
             .collect()
     }
+}
+
+fn bytes(database: &Option<GeoDatabase>) -> Option<std::sync::Arc<[u8]>> {
+    database.as_ref().and_then(GeoDatabase::bytes).cloned()
 }
 
 /// Whether logs of source `served` are what a rule for `wanted` reads: each part it names must be the same.

@@ -7,8 +7,8 @@ use crate::detect::Rule;
 use crate::document::{Kind, Node};
 use crate::event::CatalogHash;
 
-use super::Files;
 use super::pipeline::Draft;
+use super::{Files, GeoDatabase};
 
 /// The first words of the canonical form. The number grows when the form changes, so that no two forms can meet.
 const FORM: &str = "sekisho catalog 1";
@@ -21,7 +21,7 @@ pub(super) fn catalog(config: &Config, files: &Files, drafts: &[Draft], rules: &
     canonical.text(FORM);
     canonical.config(config);
     for database in [&files.country, &files.asn] {
-        let digest = database.as_ref().map(|bytes| blake3::hash(bytes).to_hex().to_string());
+        let digest = database.as_ref().map(GeoDatabase::digest);
         canonical.text(digest.as_deref().unwrap_or_default());
     }
     canonical.count(drafts.len());

@@ -13,6 +13,7 @@ mod place;
 mod response;
 mod rules;
 mod samples;
+mod text;
 mod tuning;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ use crate::{enrich, respond};
 
 pub use builtin::built_in;
 pub use samples::{Expected, Sample, SampleFailure};
+pub use text::{CATALOGS, CatalogText};
 
 use place::Sources;
 
@@ -55,10 +57,18 @@ pub enum Maker {
 pub struct Files {
     pub pipelines: Vec<File>,
     pub rules: Vec<File>,
-    /// The bytes of a country or city mmdb.
-    pub country: Option<Arc<[u8]>>,
-    /// The bytes of an ASN mmdb.
-    pub asn: Option<Arc<[u8]>>,
+    /// A country or city mmdb.
+    pub country: Option<GeoDatabase>,
+    /// An ASN mmdb.
+    pub asn: Option<GeoDatabase>,
+}
+
+/// A GeoIP database. What was looked up is written into signals, so deciding again needs no more of it than its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GeoDatabase {
+    Bytes(Arc<[u8]>),
+    /// The blake3 of its bytes, in hex.
+    Digest(String),
 }
 
 /// Which fields without a slot decoding keeps.
@@ -164,6 +174,24 @@ impl Catalog {
     pub fn rule_named(&self, name: &str) -> Option<RuleIndex> {
         let place = self.rules.iter().position(|rule| rule.name == name || rule.id == name)?;
         u16::try_from(place).ok().map(RuleIndex)
+    }
+}
+
+impl GeoDatabase {
+    /// The blake3 of its bytes, in hex.
+    pub fn digest(&self) -> String {
+        match self {
+            GeoDatabase::Bytes(bytes) => blake3::hash(bytes).to_hex().to_string(),
+            GeoDatabase::Digest(digest) => digest.clone(),
+        }
+    }
+
+    /// The database itself, where it is here.
+    pub fn bytes(&self) -> Option<&Arc<[u8]>> {
+        match self {
+            GeoDatabase::Bytes(bytes) => Some(bytes),
+            GeoDatabase::Digest(_) => None,
+        }
     }
 }
 

@@ -183,7 +183,7 @@ fn rules_of_ours_carry_examples() {
 fn databases_that_are_none_are_one_fault() {
     let mut given = files(&[]);
     given.pipelines.push(file("b.yml", &PIPELINE.replace("name: web", "name: b")));
-    given.asn = Some(Arc::from(&b"not a database"[..]));
+    given.asn = Some(GeoDatabase::Bytes(Arc::from(&b"not a database"[..])));
     let config = settings("geoip: { asn: a.mmdb }");
     let faults = Catalog::build(&config, &given, KeepExtras::All).err().unwrap();
     assert_eq!(faults.list.len(), 1);

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::document::{Fault, Faults};
+use crate::document::Faults;
 
 use super::output;
 
@@ -65,11 +65,7 @@ impl CliError {
 /// All faults as one message.
 impl From<&Faults> for CliError {
     fn from(faults: &Faults) -> CliError {
-        let mut parts: Vec<String> = faults.list.iter().map(Fault::to_string).collect();
-        if faults.dropped > 0 {
-            parts.push(format!("and {} more", faults.dropped));
-        }
-        CliError::fault(parts.join("\n"))
+        CliError::fault(faults.to_string())
     }
 }
 

@@ -5,9 +5,8 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::catalog::{Catalog, File, Files, KeepExtras, Maker, built_in};
+use crate::catalog::{Catalog, File, Files, GeoDatabase, KeepExtras, Maker, built_in};
 use crate::config::{self, Config};
 use crate::document::{self, FILE_BYTES_MAX, Fault, Faults, nearest};
 
@@ -96,12 +95,12 @@ impl Loaded {
         self.files.asn = self.database(folder, "geoip.asn");
     }
 
-    fn database(&mut self, folder: &Path, key: &str) -> Option<Arc<[u8]>> {
+    fn database(&mut self, folder: &Path, key: &str) -> Option<GeoDatabase> {
         let geoip = &self.config.geoip;
         let written = if key == "geoip.asn" { geoip.asn.as_ref() } else { geoip.country.as_ref() };
         let path = folder.join(written?);
         match read_limited(&path, DATABASE_BYTES_MAX) {
-            Ok(bytes) => Some(bytes.into()),
+            Ok(bytes) => Some(GeoDatabase::Bytes(bytes.into())),
             Err(problem) => {
                 let fault = self.config.fault(self.config.spot(key), format!("{}: {problem}", name_of(&path)));
                 self.faults

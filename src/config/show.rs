@@ -67,21 +67,14 @@ impl Config {
 
     /// The settings as a `sekisho.yaml`, each with its origin in a comment.
     pub fn to_yaml(&self) -> String {
-        let mut text = String::new();
-        let mut open: Vec<String> = Vec::new();
-        for setting in self.settings() {
-            let mut parts: Vec<&str> = setting.key.split('.').collect();
-            let last = parts.pop().unwrap_or_default();
-            let shared = open.iter().zip(&parts).take_while(|(a, b)| a == *b).count();
-            for (depth, part) in parts.iter().enumerate().skip(shared) {
-                let _ = writeln!(text, "{:indent$}{part}:", "", indent = depth * 2);
-            }
-            let value = setting.value.to_string().replace("${", "$${");
-            let indent = parts.len() * 2;
-            let _ = writeln!(text, "{:indent$}{last}: {value}  # {}", "", setting.origin);
-            open = parts.into_iter().map(str::to_owned).collect();
-        }
-        text
+        yaml(self.settings())
+    }
+
+    /// The sections that judge, as a `sekisho.yaml`: what a catalog is built from again.
+    pub fn judging_yaml(&self) -> String {
+        const JUDGING: [&str; 4] = ["networks.", "time.", "response.", "rules."];
+        let judges = |setting: &Setting| JUDGING.iter().any(|section| setting.key.starts_with(section));
+        yaml(self.settings().into_iter().filter(judges).collect())
     }
 
     fn journal_value(&self) -> Value {
@@ -90,6 +83,24 @@ impl Config {
             Journal::Kafka(Kafka { raw, .. }) => json!({ "kafka": node(raw) }),
         }
     }
+}
+
+fn yaml(settings: Vec<Setting>) -> String {
+    let mut text = String::new();
+    let mut open: Vec<String> = Vec::new();
+    for setting in settings {
+        let mut parts: Vec<&str> = setting.key.split('.').collect();
+        let last = parts.pop().unwrap_or_default();
+        let shared = open.iter().zip(&parts).take_while(|(a, b)| a == *b).count();
+        for (depth, part) in parts.iter().enumerate().skip(shared) {
+            let _ = writeln!(text, "{:indent$}{part}:", "", indent = depth * 2);
+        }
+        let value = setting.value.to_string().replace("${", "$${");
+        let indent = parts.len() * 2;
+        let _ = writeln!(text, "{:indent$}{last}: {value}  # {}", "", setting.origin);
+        open = parts.into_iter().map(str::to_owned).collect();
+    }
+    text
 }
 
 fn keep(add: &mut impl FnMut(&str, Value), [age, bytes]: [&str; 2], keep: Keep) {

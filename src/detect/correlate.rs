@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Address, Client, Entity, EntityKind, Field, Finding, Input, RuleIndex, Signal, Tally, Text, Time, Value, client_key,
+    Address, Client, Entity, EntityKind, Field, Finding, Input, RuleIndex, ServiceIndex, Signal, Tally, Text, Time,
+    Value, client_key,
 };
 
 use super::plan::{Plan, PlanKind, Plans};
@@ -68,6 +69,12 @@ struct PriorForm {
 /// A rule that others wait for, and the group-by values of its finding.
 type PriorKey = (RuleIndex, Box<[Value]>);
 
+/// What rules and services are called in another catalog; `None` where they are not in it.
+pub struct Moved<'a> {
+    pub rule: &'a dyn Fn(RuleIndex) -> Option<RuleIndex>,
+    pub service: &'a dyn Fn(ServiceIndex) -> Option<ServiceIndex>,
+}
+
 /// Where an arrival comes from, and when the journal took it.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
@@ -79,7 +86,7 @@ pub struct Origin<'a> {
 impl Correlator {
     /// No windows yet. `seed` cannot be seen in any result (see [`Table::new`]).
     pub fn new(plans: Arc<Plans>, services: Arc<[String]>, seed: u64) -> Correlator {
-        let service_values = services.iter().map(|name| Value::Text(name.as_str().into())).collect();
+        let service_values = values_of(&services);
         let windows = Windows { table: Table::new(KEYS_MAX, seed), prior: Prior::default(), speaks_always: false };
         Correlator { plans, services, service_values, windows }
     }
@@ -105,6 +112,19 @@ impl Correlator {
     pub fn restore(&mut self, snapshot: Snapshot, seed: u64) {
         self.windows.table = Table::restore(snapshot.table, KEYS_MAX, seed);
         self.windows.prior = snapshot.prior;
+    }
+
+    /// From now on these plans count. What is remembered of rules that are the same in both goes on under their new
+    /// indexes, the rest is forgotten.
+    pub fn switch(&mut self, plans: Arc<Plans>, services: Arc<[String]>, moved: &Moved<'_>) {
+        let plan = |old: u16| {
+            let old = self.plans.list().get(usize::from(old))?;
+            plans.index_of((moved.rule)(old.rule)?)
+        };
+        self.windows.table.rename(&plan, moved.service);
+        self.windows.prior.rename(moved.rule);
+        self.service_values = values_of(&services);
+        (self.plans, self.services) = (plans, services);
     }
 
     /// Takes a signal in.
@@ -223,6 +243,12 @@ impl Prior {
         }
     }
 
+    fn rename(&mut self, rule: &dyn Fn(RuleIndex) -> Option<RuleIndex>) {
+        let PriorForm { found, evicted } = std::mem::take(self).into();
+        let found = found.into_iter().filter_map(|((old, group), found)| Some(((rule(old)?, group), found)));
+        *self = PriorForm { found: found.collect(), evicted }.into();
+    }
+
     /// A rule's condition is met, whether or not its key is silent.
     fn note(&mut self, key: PriorKey, time: Time, stretches: Vec<Stretch>) {
         let mut at = time;
@@ -251,6 +277,11 @@ impl From<Prior> for PriorForm {
     fn from(prior: Prior) -> Self {
         PriorForm { found: prior.found.into_iter().collect(), evicted: prior.evicted }
     }
+}
+
+/// Services as values of a group-by.
+fn values_of(services: &[String]) -> Vec<Value> {
+    services.iter().map(|name| Value::Text(name.as_str().into())).collect()
 }
 
 /// What a measure takes from a tally: how many events, and what they add to the sum.

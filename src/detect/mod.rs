@@ -11,7 +11,7 @@ pub mod sigma;
 pub mod window;
 
 pub use condition::{Detection, Node, Part, Pattern, Predicate, Test};
-pub use correlate::{Correlator, Origin, Snapshot, group_of};
+pub use correlate::{Correlator, Moved, Origin, Snapshot, group_of};
 pub use matcher::{BuildError, Matcher, Scratch};
 pub use plan::{BUCKETS, Plan, PlanKind, Plans, TIMESPAN_DEFAULT, entity_field, is_block};
 pub use rule::{

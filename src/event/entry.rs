@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::Level;
 use super::position::Position;
-use super::signal::Pack;
+use super::signal::{CatalogHash, Pack};
 use super::time::Time;
 
 /// The topic that decide folds: one partition, one order.
@@ -21,6 +21,8 @@ const FORM: u8 = 1;
 pub enum Entry {
     Pack(Pack),
     Command(Command),
+    /// From now on this catalog judges; its text is in `sekisho.catalogs`.
+    Catalog(CatalogHash),
 }
 
 /// What somebody orders. When, is the journal's time of the record.

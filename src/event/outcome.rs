@@ -3,6 +3,8 @@
 //! Field order, names and absences are those of the outputs sheet; a field that does not apply is absent, never
 //! `null` or empty. Consumers rely on these shapes: change them only together with their JSON Schemas.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::finding::{Entity, Severity, Window};
@@ -164,6 +166,26 @@ pub enum Refusal {
     Budget,
     Frozen,
     Operator,
+}
+
+/// What the gate found, for people.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Expiry => "a block needs an end in the future",
+            Refusal::Unattributed => "the address is not known to be a client's own",
+            Refusal::Private => "the address is a private or special-purpose one",
+            Refusal::TooWide => "the network is too wide",
+            Refusal::Protected => "the target has an address in common with a protected network",
+            Refusal::Stale => "the trigger lies too far behind the journal's time",
+            Refusal::Outage => "an outage explains it",
+            Refusal::Level => "the response level does not allow it",
+            Refusal::Shadow => "nothing is blocked in shadow mode",
+            Refusal::Budget => "there is no room for another block",
+            Refusal::Frozen => "blocking of known clients is frozen",
+            Refusal::Operator => "an operator lifted a block of this target",
+        })
+    }
 }
 
 /// A block of one target until it expires.

@@ -100,13 +100,16 @@ impl fmt::Display for Time {
 
 impl serde::Serialize for Time {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
     }
 }
 
 /// Reads the text form that [`Time`] is written in, and no other.
 impl<'de> serde::Deserialize<'de> for Time {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Time);
+        }
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         parse_own_form(&text).ok_or_else(|| serde::de::Error::custom("not a time like 2026-11-23T17:05:03.414Z"))
     }

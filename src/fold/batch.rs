@@ -12,6 +12,11 @@ use crate::event::{Client, Input, Pack, ServiceIndex, Signal, Tally, Time};
 /// dropped and counted.
 pub const TALLIES_MAX: usize = 1_000_000;
 
+/// What one signal takes in a pack: most take 80, and one whose values are texts at their limit some 500.
+const SIGNAL_BYTES: usize = 256;
+/// What one tally takes in a pack.
+const TALLY_BYTES: usize = 48;
+
 /// Signals and tallies of a run of records, over any number of inputs.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -54,6 +59,11 @@ impl Batch {
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.tallies.list.is_empty() && self.ends.is_empty()
+    }
+
+    /// About what its packs take, rather too much than too little.
+    pub fn bytes(&self) -> usize {
+        self.steps.len() * SIGNAL_BYTES + self.tallies.list.len() * TALLY_BYTES
     }
 
     /// The packs that carry this batch, one per input, in input order; the batch is empty afterwards. The order of
@@ -134,6 +144,14 @@ impl Tallies {
             Ok(known) => merge(&mut self.list[known].1, &tally),
             Err(_) => self.dropped += 1,
         }
+    }
+
+    /// Gives services the indexes of another catalog; those it does not know become its first.
+    pub(super) fn rename_services(&mut self, name: impl Fn(ServiceIndex) -> Option<ServiceIndex>) {
+        for (_, tally) in &mut self.list {
+            tally.service = name(tally.service).unwrap_or_default();
+        }
+        self.summed = 0;
     }
 
     /// Adds equal ones up.

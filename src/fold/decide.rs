@@ -7,13 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::detect::window::{InputIndex, TableCounters};
-use crate::detect::{self, Correlator, Origin};
-use crate::event::{Finding, Input, Outcome, RuleIndex, SECOND, Signal, Tally, Time};
-use crate::respond::{self, Responder};
+use crate::detect::{self, Correlator, Moved, Origin};
+use crate::event::{
+    Command, Finding, Input, Order, Outcome, Pack, RuleIndex, SECOND, ServiceIndex, Signal, Tally, Time,
+};
+use crate::respond::{self, OrderedBy, Responder};
 
 use super::batch::{Batch, TALLIES_MAX, Tallies};
 use super::clock::Clock;
 
+/// Inputs that decide tells apart: what an [`InputIndex`] holds. A node has as many as it follows files.
+const INPUTS_MAX: usize = u16::MAX as usize;
 /// So many tallies are looked up ahead: enough that their waits for memory overlap, few enough to stay in the cache.
 const LOOKED_AHEAD: usize = 32;
 
@@ -40,6 +44,8 @@ pub struct DecideCounters {
     /// Tallies beyond the limit.
     pub tallies_dropped: u64,
     pub findings: u64,
+    /// Packs of inputs beyond those that can be told apart.
+    pub packs_dropped: u64,
 }
 
 /// The state of a [`Decide`]: what a snapshot holds.
@@ -76,6 +82,90 @@ impl Decide {
         let mut decide = Decide { only: Some(rule), ..Decide::new(catalog, inputs, 0) };
         decide.correlator.speak_always();
         decide
+    }
+
+    /// The index of an input; new ones are numbered in the order in which they come. `None` beyond what an index can say.
+    fn input(&mut self, input: &Input) -> Option<InputIndex> {
+        let known = self.inputs.iter().position(|known| known == input);
+        let index = known.unwrap_or(self.inputs.len());
+        if known.is_none() && index < INPUTS_MAX {
+            self.inputs.push(input.clone());
+        }
+        (index < INPUTS_MAX).then_some(InputIndex(index as u16))
+    }
+
+    /// Folds one pack of the journal in, and adds what leaves. `appended_at` is the journal's time of the pack itself:
+    /// an empty one says that up to then nothing more came.
+    pub fn pack(&mut self, pack: Pack, appended_at: Time, out: &mut Vec<Outcome>) {
+        let Some(input) = self.input(&pack.input) else {
+            self.counters.packs_dropped += 1;
+            return;
+        };
+        let quiet = pack.from == pack.to;
+        let mut batch = Batch::default();
+        batch.push_pack(input, Pack { appended_at: if quiet { appended_at } else { pack.appended_at }, ..pack });
+        self.fold(&mut batch, out);
+    }
+
+    /// Carries an order out at the journal's time.
+    ///
+    /// # Errors
+    /// Why it was refused, in words.
+    pub fn command(&mut self, command: &Command, at: Time, out: &mut Vec<Outcome>) -> Result<(), String> {
+        self.clock.journal = self.clock.journal.max(Some(at));
+        let (by, responder) = (command.by.as_str(), &mut self.responder);
+        match &command.order {
+            Order::Block { target, level, ttl, reason, import } => {
+                let ordered_by = if *import { OrderedBy::Import } else { OrderedBy::Operator };
+                let (by, reason) = (by.to_owned(), reason.clone());
+                let order = respond::Order { target: *target, level: *level, ttl: *ttl, ordered_by, by, reason, at };
+                responder.operator_block(&order, out).map_err(|refusal| refusal.to_string())
+            }
+            Order::Lift { target } => {
+                responder.operator_lift(*target, by, at, out);
+                Ok(())
+            }
+            Order::Allow { networks, reason: _ } => {
+                responder.allow(networks, by, at, out).map_err(|full| full.to_string())
+            }
+            Order::Disallow { networks } => {
+                responder.disallow(networks, at, out);
+                Ok(())
+            }
+            Order::Thaw => {
+                responder.thaw(at, out);
+                Ok(())
+            }
+        }
+    }
+
+    /// From now on another catalog judges. Windows of rules that are the same in both go on, those of others end: no
+    /// signal of theirs will come.
+    pub fn switch(&mut self, catalog: Arc<Catalog>, out: &mut Vec<Outcome>) {
+        let rule = |old: RuleIndex| {
+            let old = &self.catalog.rules[usize::from(old.0)];
+            let same = catalog.rules.iter().position(|new| new.id == old.id && new.version == old.version);
+            same.map(|place| RuleIndex(place as u16))
+        };
+        let service = |old: ServiceIndex| {
+            let name = &self.catalog.services[usize::from(old.0)];
+            catalog.services.iter().position(|new| new == name).map(|place| ServiceIndex(place as u16))
+        };
+        let moved = Moved { rule: &rule, service: &service };
+        self.correlator.switch(Arc::clone(&catalog.plans), Arc::clone(&catalog.services), &moved);
+        self.pending.values_mut().for_each(|tallies| tallies.rename_services(service));
+        self.responder.set_settings(Arc::clone(&catalog.respond), out);
+        self.catalog = catalog;
+    }
+
+    /// The catalog that judges now.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The journal's time: the largest that was folded.
+    pub fn journal(&self) -> Option<Time> {
+        self.clock.journal
     }
 
     /// Folds a batch in, empties it, and adds what leaves.

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::catalog::{Catalog, PipelineIndex};
 use crate::detect::group_of;
 use crate::detect::window::InputIndex;
 use crate::detect::{Measure, Plan};
-use crate::event::{Input, Place, Signal, Tally, Time, Value};
+use crate::event::{Input, Pack, Place, Signal, Tally, Time, Value};
 
 use super::batch::{Batch, End};
 use super::examine::{Sighting, Sightings};
@@ -21,7 +23,7 @@ pub struct Ingest {
 }
 
 /// Where one input is, and what was counted there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputState {
     /// The largest windowed time so far.
     pub high: Option<Time>,
@@ -33,7 +35,7 @@ pub struct InputState {
 }
 
 /// What happened to the items of an input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngestCounters {
     pub records: u64,
     pub events: u64,
@@ -71,6 +73,32 @@ impl Ingest {
         &self.inputs
     }
 
+    /// The index of an input; a new one is taken up where it had come to.
+    pub fn input(&mut self, input: &Input, state: impl FnOnce() -> InputState) -> usize {
+        if let Some(known) = self.inputs.iter().position(|known| known == input) {
+            return known;
+        }
+        self.inputs.push(input.clone());
+        self.states.push(state());
+        self.inputs.len() - 1
+    }
+
+    /// The pack of a quiet input: nothing but its place, so that time goes on (design §3).
+    pub fn quiet_pack(&self, input: usize) -> Pack {
+        let InputState { high, appended_at, last, .. } = self.states[input];
+        let next = last.map_or(0, |place| place.offset + 1);
+        Pack {
+            input: self.inputs[input].clone(),
+            from: next,
+            to: next,
+            appended_at: appended_at.unwrap_or_default(),
+            high,
+            catalog: self.catalog.hash,
+            signals: Vec::new(),
+            tallies: Vec::new(),
+        }
+    }
+
     /// Where an input is, and its counters.
     pub fn state(&self, input: usize) -> &InputState {
         &self.states[input]
@@ -79,6 +107,19 @@ impl Ingest {
     /// Goes on where an input had come to: for folding a stretch of it as it was folded within the whole.
     pub fn resume(&mut self, input: usize, state: InputState) {
         self.states[input] = state;
+    }
+
+    /// A record that gave no sighting, as one that our own code gave up on, still lies in its pack.
+    pub fn cover(&mut self, input: usize, offset: u64, appended_at: Time, batch: &mut Batch) {
+        let state = &mut self.states[input];
+        let place = Place { offset, item: None };
+        if state.last.is_some_and(|last| place <= last) {
+            return;
+        }
+        state.last = Some(place);
+        let appended_at = state.appended_at.map_or(appended_at, |known| known.max(appended_at));
+        state.appended_at = Some(appended_at);
+        note_end(batch, InputIndex(input as u16), offset, appended_at, state.high);
     }
 
     /// Places one sighting of an input, with the journal's time of its record, and adds what follows to the batch.

@@ -11,9 +11,13 @@ mod clock;
 mod decide;
 mod examine;
 mod ingest;
+mod poison;
+mod record;
 pub mod rehearse;
 
 pub use batch::{Batch, TALLIES_MAX};
 pub use decide::{Decide, DecideCounters, DecideSnapshot};
 pub use examine::{Examiner, Match, RawRecord, SLOW_NANOSECONDS, Sighting, Sightings, VALUE_BYTES_MAX};
 pub use ingest::{Ingest, IngestCounters, InputState, Placed};
+pub use poison::{Poison, caught};
+pub use record::{Folded, Folder, FolderState, STATE_FORM, signals};

@@ -4,16 +4,14 @@
 //! A record on which our own code gives up becomes a dead letter, and the rest of the input is judged. Deliberately
 //! without state that outlives a chunk: which worker takes which chunk cannot be seen.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
 use crate::catalog::{Catalog, PipelineIndex};
 use crate::event::{EcsDocument, Envelope, Event, Input, Layout, Place, Time, document};
-use crate::fold::{Examiner, RawRecord, Sightings};
+use crate::fold::{Examiner, Poison, RawRecord, Sightings, caught};
 
-use super::dead_letter::Poison;
 use super::lines::Chunk;
 use super::merge::Examined;
 
@@ -122,26 +120,5 @@ impl Content {
         self.starts.clear();
         self.poison.clear();
         self.documents.clear();
-    }
-}
-
-/// Runs `work`; where our own code gives up in it, says with what words.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        format!("poison: examining it failed: {}", text.unwrap_or("without a message"))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn poison_says_what_gave_up() {
-        assert_eq!(caught(|| 7), Ok(7));
-        let index = std::hint::black_box(3);
-        let reason = caught(|| [0u8; 2][index]).unwrap_err();
-        assert!(reason.contains("out of bounds"), "{reason}");
     }
 }

@@ -8,7 +8,6 @@
 //! from the records alone, so the same input gives the same bytes whatever the threads. Deliberately without opinion on
 //! what a line means: that is the fold's.
 
-mod dead_letter;
 mod error;
 mod examine;
 mod keys;

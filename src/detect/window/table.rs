@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::plan::{BUCKETS, Plan};
-use crate::event::{HOUR, Value};
+use crate::event::{HOUR, ServiceIndex, Value};
 
 use super::entry::{Arrival, Entry, Firing, bucket_of};
 
@@ -123,6 +123,32 @@ impl Table {
     pub fn look_ahead(&self, plan: u16, group: &[Value]) -> u64 {
         let slot = self.find(self.hash(plan, group), plan, group);
         slot.and_then(|slot| self.slab[slot as usize].as_ref()).map_or(0, Entry::look_ahead)
+    }
+
+    /// Gives plans and services the indexes of another catalog, and forgets the keys of plans that are not in it.
+    pub fn rename(
+        &mut self,
+        plan: &dyn Fn(u16) -> Option<u16>,
+        service: &dyn Fn(ServiceIndex) -> Option<ServiceIndex>,
+    ) {
+        let mut gone = Vec::new();
+        for (slot, entry) in self.slab.iter_mut().enumerate() {
+            let Some(entry) = entry else { continue };
+            match plan(entry.plan) {
+                Some(plan) => {
+                    entry.plan = plan;
+                    entry.service = service(entry.service).unwrap_or_default();
+                }
+                None => gone.push(slot as u32),
+            }
+        }
+        self.index.clear();
+        for slot in 0..self.slab.len() as u32 {
+            if let Some(entry) = &self.slab[slot as usize] {
+                self.link(self.hash(entry.plan, &entry.group), slot);
+            }
+        }
+        gone.into_iter().for_each(|slot| self.remove(slot));
     }
 
     /// The state, to be written to a snapshot.

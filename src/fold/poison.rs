@@ -1,6 +1,8 @@
-//! What is kept of a record that could not become an event. Pure.
+//! What is kept of a record that could not become an event. Pure but for catching what must not happen.
 //!
 //! Deliberately only a head of its bytes: enough to find out why, little enough for a flood of them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::event::Time;
 use crate::event::outcome::DeadLetter;
@@ -42,6 +44,17 @@ impl Poison {
     }
 }
 
+/// Runs `work`.
+///
+/// # Errors
+/// Where our own code gives up in it: with what words.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        format!("poison: examining it failed: {}", text.unwrap_or("without a message"))
+    })
+}
+
 /// RFC 4648 §4, with padding.
 fn base64(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -75,5 +88,13 @@ mod tests {
             (letter.bytes, letter.head_base64.len(), letter.offset),
             (10_000, HEAD_BYTES_MAX.div_ceil(3) * 4, 9)
         );
+    }
+
+    #[test]
+    fn poison_says_what_gave_up() {
+        assert_eq!(caught(|| 7), Ok(7));
+        let index = std::hint::black_box(3);
+        let reason = caught(|| [0u8; 2][index]).unwrap_err();
+        assert!(reason.contains("out of bounds"), "{reason}");
     }
 }

@@ -1,0 +1,16 @@
+//! The stages of a node: choose → apply → commit, each on a thread of its own. I/O.
+//!
+//! [`ingest`] turns raw records into packs, [`decide`] turns packs and orders into outcomes; [`start`](decide::restored)
+//! is the same code path after a crash as after a quiet end. What a stage knows moves on only with what it committed: a
+//! commit that finds no space is tried again as it is, and after any other failure the process ends and starts from what
+//! the journal holds. Deliberately without knowledge of what records mean: that is the folds'.
+
+pub mod catalogs;
+pub mod decide;
+mod error;
+pub mod ingest;
+mod outputs;
+mod retry;
+pub mod snapshot;
+
+pub use error::NodeError;

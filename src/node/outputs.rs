@@ -1,0 +1,67 @@
+//! Outcomes → records of the topics that others read, in the shapes of the outputs sheet. I/O only by its neighbours.
+
+use crate::event::outcome::DeadLetter;
+use crate::event::{Answer, Input, Outcome, write_json};
+use crate::fold::Folded;
+use crate::journal::{NewRecord, Records};
+
+pub const ALERTS: &str = "sekisho.alerts";
+/// Blocks and lifts by target: the last record of a target says whether it is blocked.
+pub const BLOCKS: &str = "sekisho.blocks";
+pub const INCIDENTS: &str = "sekisho.incidents";
+pub const ANSWERS: &str = "sekisho.answers";
+pub const DEAD_LETTERS: &str = "sekisho.dead-letters";
+
+/// The topics of what leaves, in the order in which a commit writes them.
+const TOPICS: [&str; 5] = [ALERTS, BLOCKS, INCIDENTS, ANSWERS, DEAD_LETTERS];
+
+/// Records by topic.
+#[derive(Default)]
+pub struct Outputs {
+    records: [Records; TOPICS.len()],
+    line: Vec<u8>,
+}
+
+impl Outputs {
+    /// What a fold led to, as records.
+    pub fn of(folded: &Folded) -> Outputs {
+        let mut outputs = Outputs::default();
+        folded.outcomes.iter().for_each(|outcome| outputs.outcome(outcome));
+        folded.answers.iter().for_each(|answer| outputs.answer(answer));
+        outputs
+    }
+
+    /// Adds a dead letter.
+    pub fn dead_letter(&mut self, letter: &DeadLetter) {
+        self.push(DEAD_LETTERS, None, letter);
+    }
+
+    /// The appends of a commit: those topics that have any.
+    pub fn appends(self) -> impl Iterator<Item = (Input, Records)> {
+        let named = TOPICS.into_iter().zip(self.records).filter(|(_, records)| !records.is_empty());
+        named.map(|(topic, records)| (Input { topic: topic.to_owned(), partition: 0 }, records))
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Alert(alert) => self.push(ALERTS, Some(&alert.event.id), alert),
+            Outcome::Block(block) => self.push(BLOCKS, Some(&block.target), block),
+            Outcome::Lift(lift) => self.push(BLOCKS, Some(&lift.target), lift),
+            Outcome::Incident(incident) => self.push(INCIDENTS, Some(&incident.id), incident),
+            Outcome::DeadLetter(letter) => self.push(DEAD_LETTERS, None, letter),
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        self.push(ANSWERS, None, answer);
+    }
+
+    fn push(&mut self, topic: &str, key: Option<&str>, value: &impl serde::Serialize) {
+        let Some(place) = TOPICS.iter().position(|known| *known == topic) else { return };
+        self.line.clear();
+        // Outcomes hold nothing that JSON cannot say.
+        if write_json(value, &mut self.line).is_ok() {
+            self.records[place].push(NewRecord { key: key.map(str::as_bytes), value: &self.line, spoofable: false });
+        }
+    }
+}
