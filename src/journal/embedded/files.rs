@@ -8,7 +8,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Lock {
     /// [`JournalError::Locked`] where another process has it, [`JournalError::Unwritable`] where it cannot be used.
     pub fn take(data: &Path) -> Result<Lock, JournalError> {
         let unwritable = |why: io::Error| JournalError::Unwritable { path: data.to_owned(), why: why.to_string() };
-        fs::create_dir_all(data).map_err(unwritable)?;
+        make_folder(data).map_err(unwritable)?;
         let path = data.join(LOCK);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = options.map_err(unwritable)?;
@@ -92,7 +92,7 @@ impl Files {
     /// [`JournalError::Unwritable`] where it cannot be made.
     pub fn at(folder: PathBuf, lock: Lock) -> Result<Files, JournalError> {
         let unwritable = |why: io::Error| JournalError::Unwritable { path: folder.clone(), why: why.to_string() };
-        fs::create_dir_all(&folder).map_err(unwritable)?;
+        make_folder(&folder).map_err(unwritable)?;
         let parent = folder.parent().map(sync_folder).unwrap_or(Ok(()));
         parent.map_err(unwritable)?;
         Ok(Files { folder, lock: Some(lock) })
@@ -107,6 +107,11 @@ pub(super) fn finish_repair(data: &Path) -> io::Result<()> {
     }
     fs::rename(repaired, log)?;
     sync_folder(data)
+}
+
+/// Logs name people: a folder that is made here is its owner's alone.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Makes the names in a folder durable.

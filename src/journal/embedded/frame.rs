@@ -53,7 +53,7 @@ pub(super) struct Header {
     /// All frames below this sequence were synced when this one was written: where one of them is bad, it was damaged,
     /// not torn.
     pub durable: u64,
-    /// Raised by each open and after each failed write.
+    /// Raised by each open.
     pub epoch: u64,
     pub appended_at: Time,
     /// The segment it was written to.

@@ -19,6 +19,7 @@ mod files;
 mod frame;
 mod heads;
 pub mod inspect;
+pub mod mutants;
 mod names;
 mod open;
 mod prepare;

@@ -11,6 +11,7 @@ use crate::journal::JournalError;
 use super::disk::{Disk, DiskFile, Step};
 use super::frame::{Flaw, Kind};
 use super::heads::{Found, Heads, Stop, WINDOW_HEADS, WINDOW_WHOLE};
+use super::mutants::{Mutant, Mutants};
 use super::names::{NEXT, NEXT_RESERVE, RESERVE, segment_name, segment_number};
 use super::shared::{Clock, Settings, Shared, held};
 use super::state::State;
@@ -47,9 +48,10 @@ pub(super) fn open(disk: Arc<dyn Disk>, clock: Clock, settings: Settings) -> Res
     let Some((last, older)) = numbers.split_last() else { return create(disk, clock, settings, has_reserve) };
     require_unbroken(&*disk, &numbers)?;
     let mut state = read_heads(&*disk, older)?;
-    let (file, allocated, cut) = read_last(&*disk, *last, &mut state)?;
+    let (file, allocated, cut) = read_last(&*disk, *last, &mut state, settings.mutants)?;
     // A killed process may have left writes that only the kernel knows: nothing may be seen that could still be lost.
-    let synced = file.sync().and_then(|()| disk.sync_names());
+    let believed = settings.mutants.has(Mutant::StartUnsynced);
+    let synced = if believed { Ok(()) } else { file.sync().and_then(|()| disk.sync_names()) };
     synced.map_err(|why| io_error(&*disk, "sync", &segment_name(*last), &why))?;
     if cut.is_some() {
         settings.steps.reach(Step::TailCut);
@@ -157,7 +159,7 @@ fn read_heads(disk: &dyn Disk, older: &[u64]) -> Result<State, JournalError> {
 
 type Last = (Arc<dyn DiskFile>, u64, Option<Cut>);
 
-fn read_last(disk: &dyn Disk, number: u64, state: &mut State) -> Result<Last, JournalError> {
+fn read_last(disk: &dyn Disk, number: u64, state: &mut State, mutants: Mutants) -> Result<Last, JournalError> {
     let (file, length) = open_segment(disk, number)?;
     let log = (!state.segments.is_empty()).then_some(state.log);
     let title = disk.title(&segment_name(number));
@@ -168,7 +170,7 @@ fn read_last(disk: &dyn Disk, number: u64, state: &mut State) -> Result<Last, Jo
     }
     state.log = first.header.log;
     state.apply(&first.header, first.body, 0);
-    let Some(flaw) = walk(&mut heads, number, state).map_err(|stop| stopped(disk, number, stop))? else {
+    let Some(flaw) = walk(&mut heads, number, state, mutants).map_err(|stop| stopped(disk, number, stop))? else {
         return Ok((file, length, None));
     };
     let end = state.segments.back().map_or(0, |segment| segment.end);
@@ -183,9 +185,10 @@ fn read_last(disk: &dyn Disk, number: u64, state: &mut State) -> Result<Last, Jo
 }
 
 /// Folds in every whole frame; why it stopped before the end of the file.
-fn walk(heads: &mut Heads, number: u64, state: &mut State) -> Result<Option<Flaw>, Stop> {
+fn walk(heads: &mut Heads, number: u64, state: &mut State, mutants: Mutants) -> Result<Option<Flaw>, Stop> {
     loop {
-        let found = match heads.next_whole() {
+        let accepted = mutants.has(Mutant::TornTailAccepted);
+        let found = match if accepted { heads.next() } else { heads.next_whole() } {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(Stop::Flaw { flaw: Flaw::Newer(version), at }) => {
@@ -194,7 +197,7 @@ fn walk(heads: &mut Heads, number: u64, state: &mut State) -> Result<Option<Flaw
             Err(Stop::Flaw { flaw, .. }) => return Ok(Some(flaw)),
             Err(Stop::Disk(error)) => return Err(Stop::Disk(error)),
         };
-        // Bytes of a write that failed for want of space may lie here, whole and never acknowledged.
+        // What does not follow is what a torn write left, whole or not: it was never acknowledged.
         let header = &found.header;
         let chained = header.sequence == state.sequence && header.previous == state.chain && header.segment == number;
         if !chained {

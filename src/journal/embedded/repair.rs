@@ -22,7 +22,7 @@ use super::heads::{Found, Heads};
 use super::inspect::{DAMAGES_MAX, Damage, Seen, walk};
 use super::open::begin;
 use super::shared::{Settings, Shared, held};
-use super::state::State;
+use super::state::{POSITION_GONE, State};
 use super::writer::Draft;
 
 /// Folders of damaged logs that are looked for a free name.
@@ -134,7 +134,10 @@ impl Rebuild {
         let state = log.state();
         let behind = found.body.sections.iter().any(|section| section.base < state.next(&section.input));
         let begins = found.body.sections.iter().map(|section| (&section.input, section.base));
-        let lost = missing(&state, begins);
+        // A position shows what once was there; offsets must not be given again below it.
+        let own = |input: &Input| found.body.sections.iter().any(|section| section.input == *input);
+        let positions = found.body.positions.iter().filter(|(_, input, next)| *next != POSITION_GONE && !own(input));
+        let lost = missing(&state, begins.chain(positions.map(|(_, input, next)| (input, *next))));
         drop(state);
         if behind {
             return Ok(());
@@ -173,11 +176,12 @@ impl Rebuild {
 
 /// Offsets between what the new log has and what comes next.
 fn missing<'a>(state: &State, begins: impl Iterator<Item = (&'a Input, u64)>) -> Vec<(Input, Range<u64>)> {
-    let gap = |(input, base): (&Input, u64)| {
-        let next = state.next(input);
-        (base > next).then(|| (input.clone(), next..base))
-    };
-    begins.filter_map(gap).collect()
+    let mut gaps: BTreeMap<Input, u64> = BTreeMap::new();
+    for (input, base) in begins.filter(|(input, base)| *base > state.next(input)) {
+        let until = gaps.entry(input.clone()).or_insert(base);
+        *until = base.max(*until);
+    }
+    gaps.into_iter().map(|(input, until)| (input.clone(), state.next(&input)..until)).collect()
 }
 
 fn write(log: &Shared, found: &Found, kind: Kind, body: Body, payload: &[u8]) -> Result<(), JournalError> {

@@ -10,6 +10,7 @@ use crate::journal::JournalError;
 
 use super::disk::{DiskFile, Step};
 use super::frame::{Body, Header, Kind};
+use super::mutants::Mutant;
 use super::names::{NEXT, NEXT_RESERVE, RESERVE, segment_name};
 use super::shared::Shared;
 use super::writer::{Draft, Writer, is_full};
@@ -74,7 +75,9 @@ impl Writer {
     ) -> Result<u64, JournalError> {
         let length = checkpoint.len() as u64;
         file.write_at(checkpoint, 0).map_err(|why| self.fail(shared, "write", from, (&why, length)))?;
-        file.sync().map_err(|why| self.die(shared, "sync", from, &why))?;
+        if !shared.settings.mutants.has(Mutant::CheckpointUnsynced) {
+            file.sync().map_err(|why| self.die(shared, "sync", from, &why))?;
+        }
         shared.steps.reach(Step::CheckpointSynced);
         if let Some(old) = self.file.clone() {
             let name = segment_name(self.number);
@@ -86,7 +89,9 @@ impl Writer {
         let to = segment_name(self.number + 1);
         shared.disk.rename(from, &to).map_err(|why| self.fail(shared, "name", &to, (&why, length)))?;
         shared.steps.reach(Step::SegmentNamed);
-        shared.disk.sync_names().map_err(|why| self.die(shared, "sync the names of", &to, &why))?;
+        if !shared.settings.mutants.has(Mutant::NamesUnsynced) {
+            shared.disk.sync_names().map_err(|why| self.die(shared, "sync the names of", &to, &why))?;
+        }
         shared.steps.reach(Step::NamesSynced);
         file.length().map_err(|why| self.die(shared, "read", &to, &why))
     }

@@ -12,6 +12,7 @@ use crate::event::Time;
 use crate::journal::{Commit, Committed, JournalError, Subscription};
 
 use super::disk::{Disk, Steps};
+use super::mutants::Mutants;
 use super::prepare::{Prepared, prepare};
 use super::state::State;
 use super::writer::Writer;
@@ -33,6 +34,15 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// Who is told of each step; for crash tests.
     pub steps: Steps,
+    /// Deliberate faults; none outside of test builds.
+    pub mutants: Mutants,
+}
+
+impl Settings {
+    /// Small segments, for simulated disks and tests: many boundaries in little memory.
+    pub fn small() -> Settings {
+        Settings { segment_bytes: 64 << 10, reserve_bytes: 64 << 10, ..Settings::default() }
+    }
 }
 
 /// A start checks the last segment whole: 64 MiB take a tenth of a second, and one sync in 200,000 records is for a new
@@ -43,7 +53,12 @@ pub const RESERVE_BYTES: u64 = 32 << 20;
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { segment_bytes: SEGMENT_BYTES, reserve_bytes: RESERVE_BYTES, steps: Steps::default() }
+        Settings {
+            segment_bytes: SEGMENT_BYTES,
+            reserve_bytes: RESERVE_BYTES,
+            steps: Steps::default(),
+            mutants: Mutants::default(),
+        }
     }
 }
 

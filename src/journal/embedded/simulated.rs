@@ -21,11 +21,11 @@ pub enum Fault {
     Crash(u64),
     /// A sync fails, and what was written since the last one may be lost though it reads well.
     Sync(u64),
-    /// A write fails in its middle: no space was there after all.
+    /// A write fails in its middle or at its end: no space was there after all.
     TornWrite(u64),
 }
 
-/// The disk; clones are the same one.
+/// The disk; clones are the same one. Give the journal [`super::Settings::small`]: space is memory here.
 #[derive(Clone)]
 pub struct SimulatedDisk(Arc<Mutex<World>>);
 
@@ -267,6 +267,16 @@ impl Content {
         bytes[start..end].copy_from_slice(written);
     }
 
+    /// Makes everything durable.
+    fn sync(&mut self) {
+        for change in self.changes.drain(..) {
+            match change {
+                Change::Length(length) => self.durable.resize(length as usize, 0),
+                Change::Bytes(at, bytes) => Content::write(&mut self.durable, at, &bytes),
+            }
+        }
+    }
+
     /// What a crash leaves.
     fn settle(&mut self, state: &mut u64) {
         for change in std::mem::take(&mut self.changes) {
@@ -373,7 +383,9 @@ impl DiskFile for SimulatedFile {
         if world.used() + end.saturating_sub(length) > world.capacity {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let kept = fault.map_or(bytes.len(), |_| random(&mut world.random) as usize % (bytes.len() + 1));
+        // Often all of it: a group of frames may fail in a later one.
+        let whole = fault.is_none() || random(&mut world.random) & 3 == 0;
+        let kept = if whole { bytes.len() } else { random(&mut world.random) as usize % bytes.len().max(1) };
         let content = world.content(self.file)?;
         Content::write(&mut content.now, at, &bytes[..kept]);
         content.changes.push(Change::Bytes(at, bytes[..kept].to_vec()));
@@ -413,9 +425,7 @@ impl DiskFile for SimulatedFile {
         if world.act("sync", self.file)?.is_some() {
             return Err(io::Error::other("the simulated sync failed"));
         }
-        let content = world.content(self.file)?;
-        content.durable = content.now.clone();
-        content.changes.clear();
+        world.content(self.file)?.sync();
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use crate::journal::{Committed, JournalError};
 
 use super::disk::{DiskFile, Step};
 use super::frame::{Body, Header, Kind, write_head};
+use super::mutants::Mutant;
 use super::names::segment_name;
 use super::prepare::Prepared;
 use super::shared::{Shared, held};
@@ -256,8 +257,6 @@ impl Writer {
         let frames = std::mem::take(&mut pass.frames);
         pass.nexts.clear();
         if let Err(error) = self.write_durably(shared, &pass.buffer) {
-            // Bytes of the failed try may lie behind what is written next: the epoch keeps them out of the chain.
-            self.epoch += 1;
             frames.iter().for_each(|frame| replies[frame.which] = Some(Err(error.clone())));
             pass.buffer.clear();
             return;
@@ -284,11 +283,28 @@ impl Writer {
         let name = segment_name(self.number);
         let Some(file) = self.file.clone() else { return Err(refused("the log has no segment".to_owned())) };
         let length = bytes.len() as u64;
-        file.write_at(bytes, self.end).map_err(|why| self.fail(shared, "write", &name, (&why, length)))?;
+        if let Err(why) = file.write_at(bytes, self.end) {
+            let error = self.fail(shared, "write", &name, (&why, length));
+            return Err(self.take_back(shared, &*file).err().unwrap_or(error));
+        }
         shared.steps.reach(Step::GroupWritten);
-        file.sync().map_err(|why| self.die(shared, "sync", &name, &why))?;
+        if !shared.settings.mutants.has(Mutant::WriteUnsynced) {
+            file.sync().map_err(|why| self.die(shared, "sync", &name, &why))?;
+        }
         shared.steps.reach(Step::GroupSynced);
         Ok(())
+    }
+
+    /// Removes what a failed write may have left, durably: frames of it may be whole, and their commits are told that
+    /// nothing of them was written.
+    fn take_back(&mut self, shared: &Shared, file: &dyn DiskFile) -> Result<(), JournalError> {
+        if self.dead.is_some() || shared.settings.mutants.has(Mutant::FailedWriteKept) {
+            return Ok(());
+        }
+        self.allocated = self.end;
+        let name = segment_name(self.number);
+        let taken = file.truncate(self.end).and_then(|()| file.sync());
+        taken.map_err(|why| self.die(shared, "cut", &name, &why))
     }
 
     /// Makes the segment longer, or begins the next one.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::event::Input;
 use crate::journal::{Commit, Committed, Stage, Subscription};
 
+use super::super::mutants::{Mutant, Mutants};
 use super::super::{Fault, Keep, SimulatedDisk};
 use super::*;
 
@@ -122,8 +123,9 @@ impl Ledger {
     }
 }
 
-fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Random) {
-    let journal = match open(disk) {
+fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Random, mutants: Mutants) {
+    let settings = Settings { mutants, ..settings() };
+    let journal = match Embedded::open_on(Arc::new(disk.clone()), clock(), settings) {
         Ok(journal) => journal,
         // A failed sync or the end of the machine, at the start.
         Err(JournalError::Io { .. } | JournalError::Unreadable { .. }) => return,
@@ -142,7 +144,11 @@ fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Random) {
                 journal.retain(keep, Time(0), &[]).is_ok()
             }
             1..4 => {
-                let Ok(blocks) = stage.poll(1 + random.below(2_000) as usize, Duration::ZERO) else { return };
+                let blocks = match stage.poll(1 + random.below(2_000) as usize, Duration::ZERO) {
+                    Ok(blocks) => blocks,
+                    Err(_) if disk.is_crashed() => return,
+                    Err(error) => panic!("the stage does not go on: {error}"),
+                };
                 let positions = blocks.iter().map(|block| (block.input.clone(), block.offsets().end));
                 let positions: BTreeMap<Input, u64> = positions.collect();
                 let (commit, tried) = ledger.next(random, positions.into_iter().collect());
@@ -161,7 +167,7 @@ fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Random) {
     }
 }
 
-fn run(seed: u64) -> u64 {
+fn run(seed: u64, mutants: Mutants) -> u64 {
     let mut random = Random(seed);
     let disk = SimulatedDisk::new(seed);
     let mut ledger = Ledger::default();
@@ -173,7 +179,7 @@ fn run(seed: u64) -> u64 {
             _ => {}
         }
         disk.plan(Fault::Crash(random.below(300)));
-        live(&disk, &mut ledger, &mut random);
+        live(&disk, &mut ledger, &mut random, mutants);
         disk.crash();
         if random.below(3) == 0 {
             disk.revive();
@@ -190,7 +196,7 @@ fn run(seed: u64) -> u64 {
 
 /// Runs one seed; a failure names it.
 fn run_named(seed: u64) -> u64 {
-    let outcome = std::panic::catch_unwind(|| run(seed));
+    let outcome = std::panic::catch_unwind(|| run(seed, Mutants::default()));
     outcome.unwrap_or_else(|_| panic!("SEKISHO_SEED={seed} fails; the same seed gives the same run"))
 }
 
@@ -202,11 +208,28 @@ fn setting(name: &str) -> Option<u64> {
 #[test]
 fn no_crash_loses_or_doubles_an_acknowledged_commit() {
     if let Some(seed) = setting("SEKISHO_SEED") {
-        run(seed);
+        run(seed, Mutants::default());
         return;
     }
     for seed in 0..setting("SEKISHO_SEEDS").unwrap_or(SEEDS) {
         run_named(seed);
+    }
+}
+
+#[test]
+fn the_suite_notices_each_mistake() {
+    let mistakes = [
+        Mutant::WriteUnsynced,
+        Mutant::StartUnsynced,
+        Mutant::FailedWriteKept,
+        Mutant::TornTailAccepted,
+        Mutant::CheckpointUnsynced,
+        Mutant::NamesUnsynced,
+        Mutant::ReadersPassed,
+    ];
+    for mistake in mistakes {
+        let fails = |seed| std::panic::catch_unwind(|| run(seed, Mutants::with(mistake))).is_err();
+        assert!((0..SEEDS).any(fails), "{mistake:?} passes {SEEDS} seeds");
     }
 }
 

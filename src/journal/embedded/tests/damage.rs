@@ -1,9 +1,10 @@
 //! Every byte flipped, every length cut, segments swapped and lost: found, never a panic, never a loop. I/O.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::event::Input;
-use crate::journal::Journal;
+use crate::journal::{Journal, Stage, Subscription};
 
 use super::super::SimulatedDisk;
 use super::super::inspect::{list, verify};
@@ -208,4 +209,26 @@ fn a_newer_format_is_refused_by_name() {
     bytes[16..20].copy_from_slice(&crc.to_le_bytes());
     let error = open(&disk_of(&newer)).err().unwrap();
     assert!(matches!(error, JournalError::Newer { version: 9, .. }), "{error}");
+}
+
+#[test]
+fn a_repair_gives_no_offset_twice_that_a_stage_has_worked() {
+    let disk = SimulatedDisk::new(5);
+    let journal = open(&disk).unwrap();
+    let mut stage = journal.stage("decide", Subscription::topics(["logs"])).unwrap();
+    journal.append(append(input("logs", 0), &["first"])).unwrap();
+    journal.append(append(input("logs", 0), &["damaged", "too"])).unwrap();
+    stage.commit(Commit { positions: vec![(input("logs", 0), 3)], ..Commit::default() }).unwrap();
+    let name = super::super::names::segment_name(1);
+    let mut bytes = disk.bytes_of(&name).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"damaged").unwrap();
+    bytes[at] ^= 1;
+    disk.set_bytes(&name, bytes);
+    let into = SimulatedDisk::new(6);
+    let repaired = repair(&disk, Arc::new(into.clone()), settings()).unwrap();
+    assert_eq!(repaired.lost, vec![(input("logs", 0), 1..3)]);
+    let journal = open(&into).unwrap();
+    assert_eq!(journal.append(append(input("logs", 0), &["new"])).unwrap().firsts, [3]);
+    let mut stage = journal.stage("decide", Subscription::topics(["logs"])).unwrap();
+    assert_eq!(stage.poll(100, Duration::ZERO).unwrap()[0].iter().next().unwrap().value, b"new");
 }
