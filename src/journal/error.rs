@@ -28,6 +28,10 @@ pub enum JournalError {
     #[error("journal damaged at byte {offset} of {file}: {what}; keep a copy, then run `sekisho journal repair`")]
     Corrupt { file: String, offset: u64, what: String },
 
+    /// The disk did not give what lies there. Appends go on: this concerns the reader alone.
+    #[error("failed to read {file} at byte {offset}: {why}; check the disk, then run `sekisho journal verify`")]
+    Unreadable { file: String, offset: u64, why: String },
+
     /// The offset was deleted by retention.
     #[error("offset {from} of {}/{} is gone, its log now starts at {start}", input.topic, input.partition)]
     Trimmed { input: Input, from: u64, start: u64 },
@@ -62,8 +66,8 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Whether the process must end: nothing that is appended from now on could be promised.
+    /// Whether whoever commits must end: nothing that is appended from now on could be promised.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, JournalError::Io { .. } | JournalError::Corrupt { .. } | JournalError::Fenced { .. })
+        matches!(self, JournalError::Io { .. } | JournalError::Fenced { .. })
     }
 }

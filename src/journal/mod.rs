@@ -1,6 +1,6 @@
 //! The journal: the ordered, durable, partitioned log that everything is derived from. I/O.
 //!
-//! Two traits stand for every journal, Kafka and the embedded one alike. [`Journal`] is the shared door: appends of
+//! Two traits stand for every journal, Kafka and the [`embedded`] one alike. [`Journal`] is the shared door: appends of
 //! producers and reads by position. [`Stage`] is what one thread of the stage runner owns: it polls records and commits
 //! outputs and positions together (design §3; law 10). What is not durable is not visible: no reader ever sees a record
 //! that a crash could take back. Deliberately without folds: what records mean is not known here.
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::event::{Input, Time};
 
+pub mod embedded;
 mod error;
 mod records;
 
@@ -120,8 +121,8 @@ pub trait Journal: Send + Sync {
 
 /// One stage's own handle, owned by one thread.
 pub trait Stage: Send {
-    /// The next records of its partitions in turn, about `bytes` in all and at least one block; waits up to `timeout`
-    /// where there are none. What was polled is not polled again until [`Stage::seek`].
+    /// The next records of its partitions in turn, about `bytes` in all and at least one block. Where there are none it
+    /// waits for a commit, of whatever topic, or until `timeout`, and may then still give none. What was polled is not polled again until [`Stage::seek`].
     ///
     /// # Errors
     /// [`JournalError::Trimmed`] where its position was deleted: never silently; [`JournalError::Corrupt`] where the log

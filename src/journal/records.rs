@@ -75,12 +75,12 @@ impl Records {
     }
 
     /// The encoded records.
-    pub fn encoded(&self) -> &[u8] {
+    pub(super) fn encoded(&self) -> &[u8] {
         &self.buffer
     }
 
     /// Whether a record was left out because its length cannot be written.
-    pub fn is_oversize(&self) -> bool {
+    pub(super) fn is_oversize(&self) -> bool {
         self.oversize || self.count == u32::MAX
     }
 }
