@@ -12,8 +12,10 @@
 //!    generated
 //! 6. [`cli`] one file per subcommand
 //!
+//! Beside them, on [`event`] alone: [`index`] every event searchable.
+//!
 //! Rooms 1 to 4 are pure: no clock, no file, no socket, no async, no lock, no randomness, no iteration over hash
-//! maps. Rooms 5 and 6 do I/O.
+//! maps. Rooms 5 and 6 and the index do I/O.
 //!
 //! # The laws
 //!
@@ -46,6 +48,8 @@ pub mod enrich;
 pub mod detect;
 pub mod respond;
 pub mod config;
+
+pub mod index;
 
 pub mod catalog;
 

@@ -38,6 +38,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("detect", &["event", "document"]),
     ("respond", &["event", "document"]),
     ("config", &["event", "document"]),
+    ("index", &["event"]),
     ("catalog", &["event", "document", "decode", "enrich", "detect", "respond", "config"]),
     ("fold", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog"]),
     ("demo", &["event"]),
