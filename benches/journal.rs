@@ -18,6 +18,10 @@ use sekisho::event::{Input, Time};
 use sekisho::journal::embedded::{Clock, Embedded, Settings};
 use sekisho::journal::{Commit, Journal, NewRecord, Records, Stage, Subscription};
 
+/// As the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LINES: usize = 1_000;
 const LINE_BYTES: usize = 300;
 /// Batches that differ; they are used in turns.
@@ -89,7 +93,7 @@ fn print(name: &str, figures: &mut [Figure]) {
 }
 
 fn append(journal: &Embedded, lines: &[u8]) {
-    let mut records = Records::default();
+    let mut records = Records::with_capacity(lines.len() + lines.len() / 16);
     for line in lines.chunks(LINE_BYTES) {
         records.push(NewRecord { value: line, ..NewRecord::default() });
     }

@@ -33,6 +33,11 @@ pub struct Records {
 }
 
 impl Records {
+    /// None yet, with memory for so many bytes of records: a batch that grows step by step is copied several times.
+    pub fn with_capacity(bytes: usize) -> Records {
+        Records { buffer: Vec::with_capacity(bytes), ..Records::default() }
+    }
+
     /// Adds one record at the end.
     pub fn push(&mut self, record: NewRecord<'_>) {
         let (Ok(value), Ok(key)) = (length(record.value), length(record.key.unwrap_or_default())) else {
