@@ -12,6 +12,7 @@ mod decide;
 mod examine;
 mod ingest;
 mod poison;
+mod read;
 mod record;
 pub mod rehearse;
 
@@ -20,4 +21,5 @@ pub use decide::{Decide, DecideCounters, DecideSnapshot};
 pub use examine::{Examiner, Match, RawRecord, SLOW_NANOSECONDS, Sighting, Sightings, VALUE_BYTES_MAX};
 pub use ingest::{Ingest, IngestCounters, InputState, Placed};
 pub use poison::{Poison, caught};
+pub use read::Reader;
 pub use record::{Folded, Folder, FolderState, STATE_FORM, signals};

@@ -12,9 +12,10 @@ use std::time::Duration;
 use crate::catalog::Catalog;
 use crate::event::{Entry, Input, SIGNALS, Time};
 use crate::fold::{Folded, Folder, FolderState, signals};
-use crate::journal::{Commit, Fetched, Journal, JournalError, NewRecord, Records, Stage, Subscription};
+use crate::journal::{Commit, Committed, Fetched, Journal, JournalError, NewRecord, Records, Stage, Subscription};
 
-use super::catalogs::Catalogs;
+use super::catalogs::{self, Catalogs};
+use super::floors::Floors;
 use super::outputs::Outputs;
 use super::snapshot::{self, STATES};
 use super::{NodeError, retry};
@@ -29,6 +30,8 @@ pub struct Decider<J: Journal> {
     stage: J::Stage,
     folder: Folder,
     catalogs: Catalogs<J>,
+    journal: Arc<J>,
+    floors: Floors,
 }
 
 /// How a decider came to its state.
@@ -53,28 +56,36 @@ impl<J: Journal> Decider<J> {
         let mut catalogs = Catalogs::new(Arc::clone(journal), own);
         let (folder, restored) = restored(&**journal, own, &mut catalogs, (snapshots, committed))?;
         stage.seek(&signals(), restored.to)?;
-        Ok((Decider { stage, folder, catalogs }, restored))
+        let floors = Floors::default();
+        floors.set(needed(&**journal, committed)?);
+        Ok((Decider { stage, folder, catalogs, journal: Arc::clone(journal), floors }, restored))
     }
 
-    /// Folds what there is, waiting for it up to `timeout`, and commits what leaves. Gives what was folded, or nothing
-    /// where the node stops before it could be committed.
+    /// Folds what there is, waiting for it up to `timeout`, and commits what leaves. Gives what left.
     ///
     /// # Errors
     /// [`NodeError`]; then this decider is of no more use.
-    pub fn step(&mut self, timeout: Duration, stop: &AtomicBool) -> Result<Option<Folded>, NodeError> {
+    pub fn step(&mut self, timeout: Duration, stop: &AtomicBool) -> Result<Folded, NodeError> {
         let blocks = self.stage.poll(POLL_BYTES, timeout)?;
         let mut folded = Folded::default();
         blocks.iter().try_for_each(|block| fold(&mut self.folder, block, u64::MAX, &mut self.catalogs, &mut folded))?;
         if blocks.is_empty() {
-            return Ok(Some(folded));
+            return Ok(folded);
         }
         let mut appends: Vec<(Input, Records)> = Outputs::of(&folded).appends().collect();
+        let state = folded.state_due.then(|| appends.len());
         if folded.state_due {
-            appends.push(self.state_record()?);
+            appends.extend(self.state_records()?);
         }
         let positions = vec![(signals(), self.folder.next())];
         let commit = Commit { appends, positions, ..Commit::default() };
-        Ok(retry::commit(&mut self.stage, &commit, stop)?.map(|_| folded))
+        let Committed { firsts, .. } = retry::commit(&mut self.stage, &commit, stop)?;
+        if let Some(state) = state {
+            let journalled = commit.appends[state..].iter().zip(&firsts[state..]);
+            let kept = journalled.map(|((input, _), first)| (input.clone(), *first));
+            self.floors.set(kept.chain([(signals(), self.folder.next())]).collect());
+        }
+        Ok(folded)
     }
 
     /// The fold and its state.
@@ -91,15 +102,24 @@ impl<J: Journal> Decider<J> {
         snapshot::write(folder, state.next, &snapshot::encode(&state)?)
     }
 
-    fn state_record(&self) -> Result<(Input, Records), NodeError> {
+    /// What a restore needs and retention must keep.
+    pub fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
+    /// The state and the catalog it stands for: a restore begins with them, so what lies before may go.
+    fn state_records(&mut self) -> Result<[(Input, Records); 2], NodeError> {
         let bytes = snapshot::encode(&self.folder.save()).map_err(|error| NodeError::Environment {
             what: "the hourly state".to_owned(),
             error: error.to_string(),
             advice: "give the process more memory".to_owned(),
         })?;
-        let mut records = Records::default();
-        records.push(NewRecord { key: Some(STAGE.as_bytes()), value: &bytes, spoofable: false });
-        Ok((states(), records))
+        let name = self.folder.decide().catalog().hash;
+        let text = catalogs::find(&*self.journal, name)?.ok_or(NodeError::NoCatalog(name))?;
+        let (mut state, mut catalog) = (Records::default(), Records::default());
+        state.push(NewRecord { key: Some(STAGE.as_bytes()), value: &bytes, spoofable: false });
+        catalog.push(NewRecord { key: Some(name.to_string().as_bytes()), value: &text, spoofable: false });
+        Ok([(states(), state), (catalogs::input(), catalog)])
     }
 }
 
@@ -122,7 +142,7 @@ pub fn restored<J: Journal>(
     let usable = |state: &FolderState| state.next >= start && state.next <= committed;
     let state = match snapshot::newest(snapshots, committed).filter(usable) {
         Some(state) => Some(state),
-        None => journalled(journal, committed)?.filter(usable),
+        None => journalled(journal, committed)?.map(|(_, state)| state).filter(usable),
     };
     let blind = state.is_none() && start > 0;
     let mut folder = match state {
@@ -143,17 +163,25 @@ pub fn restored<J: Journal>(
 }
 
 /// The newest state in the journal that is not beyond `committed`.
-fn journalled<J: Journal>(journal: &J, committed: u64) -> Result<Option<FolderState>, JournalError> {
+fn journalled<J: Journal>(journal: &J, committed: u64) -> Result<Option<(u64, FolderState)>, JournalError> {
     let Some((input, range)) = journal.partitions(STATES)?.into_iter().next() else { return Ok(None) };
     for offset in range.rev() {
         let blocks = journal.read(&input, offset, 1)?;
         let record = blocks.iter().flat_map(Fetched::iter).find(|record| record.offset == offset);
         let state = record.and_then(|record| snapshot::decode(record.value));
         if let Some(state) = state.filter(|state| state.next <= committed) {
-            return Ok(Some(state));
+            return Ok(Some((offset, state)));
         }
     }
     Ok(None)
+}
+
+/// What a restore reads: the newest journalled state and what came since, or everything.
+fn needed<J: Journal>(journal: &J, committed: u64) -> Result<Vec<(Input, u64)>, JournalError> {
+    Ok(match journalled(journal, committed)? {
+        Some((offset, state)) => vec![(states(), offset), (signals(), state.next)],
+        None => vec![(signals(), 0), (catalogs::input(), 0)],
+    })
 }
 
 /// Folds the records of a block that lie below `end`.

@@ -8,9 +8,20 @@
 pub mod catalogs;
 pub mod decide;
 mod error;
+mod floors;
+mod gauges;
+pub mod indexer;
 pub mod ingest;
 mod outputs;
 mod retry;
+mod stages;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub use error::NodeError;
+pub use floors::Floors;
+pub use gauges::{DecideGauge, Gauges, InputGauge};
+
+/// Who is told what somebody should look after.
+pub type Tell = std::sync::Arc<dyn Fn(&str) + Send + Sync>;

@@ -13,16 +13,16 @@ use super::NodeError;
 /// How long a full disk is waited for before the next try.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Commits; tries again while the disk is full. `None` where the node stops meanwhile: nothing was written then.
+/// Commits; tries again while the disk is full.
 ///
 /// # Errors
-/// Those of the journal, a full disk apart.
-pub fn commit<S: Stage>(stage: &mut S, commit: &Commit, stop: &AtomicBool) -> Result<Option<Committed>, NodeError> {
+/// Those of the journal; [`JournalError::Full`] only where the node stops meanwhile: nothing was written then, and the
+/// next start folds the same records again.
+pub fn commit<S: Stage>(stage: &mut S, commit: &Commit, stop: &AtomicBool) -> Result<Committed, NodeError> {
     loop {
         match stage.commit(commit.clone()) {
-            Ok(committed) => return Ok(Some(committed)),
-            Err(JournalError::Full { .. }) if stop.load(Ordering::Relaxed) => return Ok(None),
-            Err(JournalError::Full { .. }) => std::thread::sleep(PAUSE),
+            Ok(committed) => return Ok(committed),
+            Err(JournalError::Full { .. }) if !stop.load(Ordering::Relaxed) => std::thread::sleep(PAUSE),
             Err(error) => return Err(error.into()),
         }
     }

@@ -1,0 +1,126 @@
+//! What the stages say of themselves, for status and metrics. Pure but for atomics and locks.
+//!
+//! Threads write, anyone reads. Deliberately without names of metrics: those are given where they are shown.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::detect::window::TableCounters;
+use crate::event::outcome::{Refusal, ResponseResult};
+use crate::event::{Input, Outcome, Time};
+use crate::fold::{DecideCounters, Folded, Folder, IngestCounters, InputState};
+use crate::index::WriterCounts;
+use crate::respond;
+
+/// All of them.
+#[derive(Default)]
+pub struct Gauges {
+    inputs: Mutex<Vec<InputGauge>>,
+    decide: Mutex<DecideGauge>,
+    index: Mutex<(WriterCounts, u64)>,
+    /// Faults of the index since the start.
+    pub index_faults: AtomicU64,
+    pub alerts: AtomicU64,
+    pub blocks: AtomicU64,
+    pub lifts: AtomicU64,
+    /// Blocks that a gate refused, by the order of [`Refusal`].
+    pub refusals: [AtomicU64; REFUSALS],
+}
+
+/// The gates that refuse.
+const REFUSALS: usize = 12;
+
+/// One raw partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputGauge {
+    pub input: Input,
+    pub counters: IngestCounters,
+    pub high: Option<Time>,
+    pub appended_at: Option<Time>,
+}
+
+/// The fold that decides.
+#[derive(Clone, Debug, Default)]
+pub struct DecideGauge {
+    /// The next record of `sekisho.signals`.
+    pub next: u64,
+    pub stream: Option<Time>,
+    pub journal: Option<Time>,
+    pub counters: DecideCounters,
+    pub windows: TableCounters,
+    pub respond: Option<respond::Counters>,
+}
+
+impl Gauges {
+    /// How each input stands.
+    pub fn note_inputs<'a>(&self, states: impl Iterator<Item = (&'a Input, &'a InputState)>) {
+        let mut inputs = held(&self.inputs);
+        for (index, (input, state)) in states.enumerate() {
+            let InputState { high, appended_at, counters, .. } = *state;
+            match inputs.get_mut(index) {
+                Some(known) => (known.counters, known.high, known.appended_at) = (counters, high, appended_at),
+                None => inputs.push(InputGauge { input: input.clone(), counters, high, appended_at }),
+            }
+        }
+    }
+
+    /// What a step of decide led to.
+    pub fn note_decided(&self, folder: &Folder, folded: &Folded) {
+        folded.outcomes.iter().for_each(|outcome| self.note_outcome(outcome));
+        let decide = folder.decide();
+        *held(&self.decide) = DecideGauge {
+            next: folder.next(),
+            stream: decide.stream(),
+            journal: decide.journal(),
+            counters: decide.counters(),
+            windows: decide.window_counters(),
+            respond: Some(decide.responder().counters()),
+        };
+    }
+
+    /// What the index has counted, and what it missed.
+    pub fn note_index(&self, counts: &WriterCounts, missed: u64) {
+        *held(&self.index) = (*counts, missed);
+    }
+
+    /// How each input stands.
+    pub fn inputs(&self) -> Vec<InputGauge> {
+        held(&self.inputs).clone()
+    }
+
+    /// How decide stands.
+    pub fn decide(&self) -> DecideGauge {
+        held(&self.decide).clone()
+    }
+
+    /// What the index has counted, and what it missed.
+    pub fn index(&self) -> (WriterCounts, u64) {
+        *held(&self.index)
+    }
+
+    fn note_outcome(&self, outcome: &Outcome) {
+        let counter = match outcome {
+            Outcome::Alert(alert) => {
+                if let (ResponseResult::Refused, Some(reason)) =
+                    (alert.sekisho.response.result, alert.sekisho.response.reason)
+                {
+                    self.refusals[gate(reason)].fetch_add(1, Ordering::Relaxed);
+                }
+                &self.alerts
+            }
+            Outcome::Block(_) => &self.blocks,
+            Outcome::Lift(_) => &self.lifts,
+            Outcome::Incident(_) | Outcome::DeadLetter(_) => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The place of a gate among the refusals.
+pub fn gate(reason: Refusal) -> usize {
+    (reason as usize).min(REFUSALS - 1)
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
