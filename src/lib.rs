@@ -8,8 +8,8 @@
 //!    [`respond`] findings → outcomes; [`config`] text → settings that cannot be wrong
 //! 3. [`catalog`] builds each room's settings from config, pipelines and rules; compiled, hashed
 //! 4. [`fold`] the two folds, ingest and decide, from these parts
-//! 5. [`journal`] the durable log; [`replay`] the fold over files, on many cores; [`demo`] a small company's day,
-//!    generated
+//! 5. [`journal`] the durable log; [`collect`] files and syslog into it; [`replay`] the fold over files, on many cores;
+//!    [`demo`] a small company's day, generated
 //! 6. [`cli`] one file per subcommand
 //!
 //! Rooms 1 to 4 are pure: no clock, no file, no socket, no async, no lock, no randomness, no iteration over hash
@@ -52,6 +52,7 @@ pub mod catalog;
 pub mod fold;
 
 pub mod journal;
+pub mod collect;
 
 pub mod replay;
 pub mod demo;

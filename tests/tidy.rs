@@ -42,6 +42,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("fold", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog"]),
     ("demo", &["event"]),
     ("journal", &["event"]),
+    ("collect", &["event", "config", "catalog", "journal"]),
     ("replay", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog", "fold"]),
 ];
 /// Lines of a source file, tests apart (style, row 14).
