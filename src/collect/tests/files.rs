@@ -15,10 +15,14 @@ use crate::event::Time;
 use crate::journal::Journal;
 use crate::journal::embedded::{Embedded, Settings, SimulatedDisk};
 
+const SEGMENT_BYTES: u64 = 64 * 1024;
+
 /// The embedded journal over a disk in memory.
 pub fn memory() -> Faulty<Embedded> {
     let disk = Arc::new(SimulatedDisk::new(0));
-    Faulty::new(Embedded::open_on(disk, Arc::new(|| START), Settings::default()).unwrap())
+    // A segment is made at its full size: small ones make thousands of journals cheap.
+    let settings = Settings { segment_bytes: SEGMENT_BYTES, reserve_bytes: SEGMENT_BYTES, ..Settings::default() };
+    Faulty::new(Embedded::open_on(disk, Arc::new(|| START), settings).unwrap())
 }
 
 /// One topic's files in a folder of their own.
