@@ -8,8 +8,8 @@
 //!    [`respond`] findings → outcomes; [`config`] text → settings that cannot be wrong
 //! 3. [`catalog`] builds each room's settings from config, pipelines and rules; compiled, hashed
 //! 4. [`fold`] the two folds, ingest and decide, from these parts
-//! 5. [`journal`] the durable log; [`replay`] the fold over files, on many cores; [`demo`] a small company's day,
-//!    generated
+//! 5. [`journal`] the durable log; [`collect`] files and syslog into it; [`replay`] the fold over files, on many cores;
+//!    [`demo`] a small company's day, generated
 //! 6. [`cli`] one file per subcommand
 //!
 //! Beside them, on [`event`] alone: [`index`] every event searchable.
@@ -56,6 +56,7 @@ pub mod catalog;
 pub mod fold;
 
 pub mod journal;
+pub mod collect;
 
 pub mod node;
 pub mod replay;

@@ -50,6 +50,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "index", "collect", "api",
         ],
     ),
+    ("collect", &["event", "config", "catalog", "journal"]),
     ("replay", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog", "fold"]),
 ];
 /// Lines of a source file, tests apart (style, row 14).
