@@ -7,7 +7,7 @@
 //! What a client controls (user name, request, headers) cannot move what is read before it: writers escape quotes, so
 //! the request begins at the first bare quote, and the time is the last bracket before it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bumpalo::Bump;
 use memchr::{memchr, memchr2, memmem, memrchr};
@@ -42,6 +42,16 @@ struct Head<'a> {
     request: &'a str,
 }
 
+/// What stands before the request of the usual line: `203.0.113.9 - - [23/Nov/2026:17:02:03 +0000] "`.
+struct UsualHead<'a> {
+    address: &'a str,
+    ip: Ipv4Addr,
+    time: &'a str,
+    occurred_at: Time,
+    /// What follows the request's opening quote.
+    request: &'a str,
+}
+
 /// A quoted field, its escapes still in it.
 #[derive(Clone, Copy)]
 struct Quoted<'a> {
@@ -61,6 +71,18 @@ impl Combined {
 
     /// Fills `event` from an access line; `false` where the line is none.
     pub(super) fn decode<'a>(&self, line: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
+        if let Some(head) = usual_head(line) {
+            event.occurred_at = Some(head.occurred_at);
+            self.set_zone(head.time, event);
+            event.set_text(Text::SourceAddress, head.address);
+            event.set_address(Address::SourceIp, IpAddr::V4(head.ip));
+            set_rest(set_bytes(set_status(set_request(head.request, event), event), event), event);
+            return true;
+        }
+        self.decode_unusual(line, context, event)
+    }
+
+    fn decode_unusual<'a>(&self, line: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
         let Some(head) = head(line).or_else(|| head(unwrapped(line)?)) else { return false };
         self.set_time(head.time, context, event);
         if let Some(chain) = head.forwarded {
@@ -71,11 +93,7 @@ impl Combined {
         } else {
             self.set_connection(head.connection, event);
         }
-        let (line, rest) = quoted(head.request, number_follows);
-        if !line.closed {
-            event.add_flaw("event.original", FlawKind::Truncated);
-        }
-        request::set(unescaped(event, Text::UrlOriginal.name(), line), event);
+        let rest = set_request(head.request, event);
         let rest = if head.connection.is_empty() { set_status(rest, event) } else { rest };
         set_rest(set_bytes(rest, event), event);
         true
@@ -85,7 +103,13 @@ impl Combined {
         event.occurred_at = time_of(text, context);
         if event.occurred_at.is_none() {
             event.add_flaw("@timestamp", FlawKind::NotATime);
-        } else if self.keeps_zone
+        } else {
+            self.set_zone(text, event);
+        }
+    }
+
+    fn set_zone<'a>(&self, text: &'a str, event: &mut Event<'a>) {
+        if self.keeps_zone
             && let Some((_, zone)) = text.rsplit_once(' ')
         {
             event.add_extra("event.timezone", Scalar::Text(with_colon(zone, event.arena())));
@@ -116,6 +140,23 @@ fn with_colon<'a>(zone: &'a str, arena: &'a Bump) -> &'a str {
 
 fn time_of(text: &str, context: &Context<'_>) -> Option<Time> {
     time::clf(text.as_bytes()).or_else(|| time::rfc3339(text.as_bytes(), context.zone))
+}
+
+/// Reads the head that nearly every line has at the places where it stands then; `None` where anything differs.
+///
+/// An address and a time hold neither quote nor backslash nor bracket, so [`head`] would split at the same places.
+fn usual_head(line: &str) -> Option<UsualHead<'_>> {
+    let bytes = line.as_bytes();
+    let (ip, length) = target::ipv4_at_start(bytes.first_chunk()?)?;
+    let (before, rest) = bytes.get(length..)?.split_first_chunk::<6>()?;
+    let (time, rest) = rest.split_first_chunk::<CLF_BYTES>()?;
+    if before != b" - - [" || !rest.starts_with(b"] \"") {
+        return None;
+    }
+    let occurred_at = time::clf(time)?;
+    let start = length + before.len();
+    let end = start + CLF_BYTES;
+    Some(UsualHead { address: &line[..length], ip, time: &line[start..end], occurred_at, request: &line[end + 3..] })
 }
 
 /// Splits off what stands before the request, or `None` where that is not an access line's.
@@ -181,6 +222,16 @@ fn quoted(text: &str, closes: impl Fn(&[u8]) -> bool) -> (Quoted<'_>, &str) {
         at += 1;
     }
     (Quoted { raw: text, escaped, closed: false }, "")
+}
+
+/// Sets the request; what follows it is given back.
+fn set_request<'a>(text: &'a str, event: &mut Event<'a>) -> &'a str {
+    let (line, rest) = quoted(text, number_follows);
+    if !line.closed {
+        event.add_flaw("event.original", FlawKind::Truncated);
+    }
+    request::set(unescaped(event, Text::UrlOriginal.name(), line), event);
+    rest
 }
 
 /// Behind a request stands a status or a size.
@@ -269,6 +320,11 @@ fn set_addresses<'a>(text: &'a str, event: &mut Event<'a>) {
 
 /// Reads the status; what follows it is given back.
 fn set_status<'a>(rest: &'a str, event: &mut Event<'a>) -> &'a str {
+    if let [b' ', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', ..] = rest.as_bytes() {
+        let digit = |byte: &u8| i64::from(byte - b'0');
+        event.set_number(Number::HttpStatus, digit(a) * 100 + digit(b) * 10 + digit(c));
+        return &rest[5..];
+    }
     let (text, rest) = word(rest.trim_ascii_start());
     match count(text) {
         Ok(Some(status @ 100..=999)) => event.set_number(Number::HttpStatus, status),
@@ -296,8 +352,25 @@ fn count(text: &str) -> Result<Option<i64>, FlawKind> {
     if text.len() > COUNT_DIGITS_MAX { Err(FlawKind::OutOfRange) } else { Ok(Some(number)) }
 }
 
+/// A number that a space follows, and how many digits it has.
+fn leading_count(text: &[u8]) -> Option<(i64, usize)> {
+    let mut number = 0;
+    for (length, byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' if length < COUNT_DIGITS_MAX => number = number * 10 + i64::from(byte - b'0'),
+            b' ' if length > 0 => return Some((number, length)),
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// Reads the size of the answer's body; what follows it is given back.
 fn set_bytes<'a>(rest: &'a str, event: &mut Event<'a>) -> &'a str {
+    if let Some((bytes, length)) = leading_count(rest.as_bytes()) {
+        event.set_number(Number::HttpResponseBodyBytes, bytes);
+        return &rest[length + 1..];
+    }
     let rest = rest.trim_ascii_start();
     if rest.starts_with('"') {
         return rest;
@@ -535,5 +608,44 @@ mod tests {
         check(r#""h - - [soon] "GET / HTTP/1.1" 200 5 "-" "x"""#, "user_agent.original=x");
         check(r#"h - - [soon] "GET / HTTP/1.1" 200 5"#, "@timestamp=· | flaws=NotATime");
         check(r#"h - - [2026-11-23T17:02:03+01:00] "GET / HTTP/1.1" 200 5"#, "@timestamp=2026-11-23T16:02:03.000Z");
+    }
+
+    /// Everything that a decoder sets here, in one text.
+    fn told(event: &Event<'_>) -> String {
+        let texts = [
+            Text::SourceAddress,
+            Text::UserName,
+            Text::UrlDomain,
+            Text::HttpMethod,
+            Text::UrlOriginal,
+            Text::HttpVersion,
+            Text::HttpReferrer,
+            Text::UserAgent,
+            Text::XForwardedFor,
+        ];
+        let texts = texts.map(|slot| event.text(slot));
+        let numbers = [Number::HttpStatus, Number::HttpResponseBodyBytes, Number::EventDuration];
+        let numbers = numbers.map(|slot| event.number(slot));
+        let address = event.address(Address::SourceIp);
+        format!("{texts:?} {numbers:?} {address:?} {:?} {:?} {:?}", event.occurred_at, event.extras(), event.flaws())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_usual_head_is_a_short_cut_and_nothing_else(
+            address in "[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,2}\\.[0-9]{1,2}",
+            who in "( - - | - a | -  - )",
+            time in "(2[0-9]/Nov/2026:17:0[0-9]:03 [+-]0[0-9]00|2[0-9]/Nov/2026:[0-9:\\[\"]{14}|[0-9/\\[\"\\] ]{26})",
+            rest in "(\\] \"|\\]\"|\\]  \")(GET|é)[ -~]{0,20}\"?[ 0-9-]{0,24}[ -~]{0,20}",
+        ) {
+            let line = format!("{address}{who}[{time}{rest}");
+            let arena = Bump::new();
+            let context = Context { reference: Time(0), zone: &jiff::tz::TimeZone::UTC };
+            let decoder = Combined::new(&Keep::All);
+            let (mut short, mut long) = (Event::new(b"", &arena), Event::new(b"", &arena));
+            let fits = decoder.decode(&line, &context, &mut short);
+            proptest::prop_assert_eq!(fits, decoder.decode_unusual(&line, &context, &mut long));
+            proptest::prop_assert_eq!(told(&short), told(&long));
+        }
     }
 }

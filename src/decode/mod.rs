@@ -63,28 +63,37 @@ impl Decoder {
     ///
     /// Total: any bytes give one event. An item beyond [`LINE_BYTES_MAX`] is cut there and says so; one that no format
     /// fits has the flaw `undecodable`. Linear in the item's length. Texts borrow from the item and the arena.
+    #[inline]
     pub fn decode<'a>(&'a self, item: &'a [u8], reference: Time, arena: &'a Bump) -> Event<'a> {
-        let original = without_line_end(item);
-        let line = cut(original);
+        let mut event = Event::new(item, arena);
+        self.decode_into(&mut event, reference);
+        event
+    }
+
+    /// [`Decoder::decode`] into a new event of the item's bytes: an event is large, and a caller who builds it where it
+    /// stays does not pay for moving it.
+    #[inline(never)]
+    pub fn decode_into<'a>(&'a self, event: &mut Event<'a>, reference: Time) {
+        let original = without_line_end(event.original);
+        let (line, arena) = (cut(original), event.arena());
+        event.original = line;
         let text = std::str::from_utf8(line);
         let valid = text.is_ok();
         let text = text.unwrap_or_else(|_| ArenaString::from_utf8_lossy_in(line, arena).into_bump_str());
         let context = Context { reference, zone: &self.settings.zone };
-        let mut event = Event::new(line, arena);
-        let fits = self.understand(text, &context, &mut event);
+        let fits = self.understand(text, &context, event);
         if !valid {
             event.add_flaw("event.original", FlawKind::InvalidUtf8);
         }
         if line.len() < original.len() {
             event.add_flaw("event.original", FlawKind::Truncated);
         }
-        target::set_absent(&mut event, Text::EventModule, &self.module);
+        target::set_absent(event, Text::EventModule, &self.module);
         if fits {
-            finish::understood(&self.settings, &self.logins, &mut event);
+            finish::understood(&self.settings, &self.logins, event);
         } else {
-            finish::undecodable(&self.settings, &mut event);
+            finish::undecodable(&self.settings, event);
         }
-        event
     }
 
     /// Tries the formats on the line itself, then on what a shipper wrapped: an application's own object may well hold
@@ -108,11 +117,18 @@ impl Decoder {
         self.formats.iter().any(|format| {
             let fits = format.decode(text, context, event);
             if !fits {
-                *event = Event::new(event.original, event.arena());
+                empty(event);
             }
             fits
         })
     }
+}
+
+/// Takes back what a format that does not fit has set. Apart from the loop, or each line would pay for its constants.
+#[cold]
+#[inline(never)]
+fn empty(event: &mut Event<'_>) {
+    *event = Event::new(event.original, event.arena());
 }
 
 impl Format {

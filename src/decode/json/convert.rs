@@ -8,7 +8,7 @@ use bumpalo::Bump;
 
 use super::map::Leaf;
 use super::words;
-use crate::decode::{Context, Unit, time};
+use crate::decode::{Context, Unit, target, time};
 use crate::event::{Address, Event, Field, FlawKind, Number, Scalar, Text, Time};
 
 /// A value that was found, numbers still as written.
@@ -71,6 +71,7 @@ fn scalar_text<'a>(scalar: &Scalar<'a>, arena: &'a Bump) -> Option<&'a str> {
 }
 
 /// Puts `found` into the leaf's field, which is no extra. Whether the field has a value of this leaf now.
+#[inline(always)]
 pub(super) fn assign<'a>(event: &mut Event<'a>, leaf: &Leaf, found: Found<'a>, context: &Context<'_>) -> bool {
     let arena = event.arena();
     let Some(text) = found.text(arena) else { return false };
@@ -239,6 +240,9 @@ pub(super) fn timestamp(text: &str, unit: Unit, context: &Context<'_>) -> Option
 /// An address in canonical form; a port, brackets or a zone only where the text clearly has them. Octal and short
 /// forms are refused, because two programs read them as two addresses.
 pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Some(address) = target::ipv4(text.as_bytes()) {
+        return Some((IpAddr::V4(address), None));
+    }
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some((address.to_canonical(), None));
     }

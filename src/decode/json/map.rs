@@ -116,15 +116,19 @@ impl FieldMap {
         &self.leaves[index]
     }
 
-    /// The node of `key` below `node`; a key with dots walks several.
+    /// The node of `key`, of which `brief` is, below `node`; a key with dots walks several.
     #[inline]
-    pub(super) fn child(&self, node: usize, key: &str) -> Option<usize> {
-        self.nodes[node].children.get(key).or_else(|| self.dotted(node, key))
+    pub(super) fn child(&self, node: usize, brief: &Brief, key: &[u8]) -> Option<usize> {
+        match self.nodes[node].children.find(brief, key) {
+            None if brief.may_hold_dot() => self.dotted(node, key),
+            found => found,
+        }
     }
 
-    fn dotted(&self, mut node: usize, key: &str) -> Option<usize> {
-        memchr::memchr(b'.', key.as_bytes())?;
-        for part in key.split('.') {
+    #[inline(never)]
+    fn dotted(&self, mut node: usize, key: &[u8]) -> Option<usize> {
+        memchr::memchr(b'.', key)?;
+        for part in key.split(|byte| *byte == b'.') {
             node = self.nodes[node].children.get(part)?;
         }
         Some(node)
@@ -175,7 +179,7 @@ impl FieldMap {
     fn make(&mut self, path: &str) -> usize {
         let mut node = 0;
         for part in path.split('.') {
-            node = match self.nodes[node].children.get(part) {
+            node = match self.nodes[node].children.get(part.as_bytes()) {
                 Some(child) => child,
                 None => {
                     self.nodes.push(Node::default());
@@ -214,17 +218,20 @@ struct Slot {
 }
 
 impl Table {
+    fn get(&self, key: &[u8]) -> Option<usize> {
+        self.find(&Brief::of(key), key)
+    }
+
     #[inline]
-    fn get(&self, key: &str) -> Option<usize> {
+    fn find(&self, brief: &Brief, key: &[u8]) -> Option<usize> {
         if self.slots.is_empty() || key.is_empty() {
             return None;
         }
-        let brief = Brief::of(key.as_bytes());
         let mask = self.slots.len() - 1;
         let mut at = brief.spread() & mask;
         loop {
             let slot = &self.slots[at];
-            if slot.brief == brief && (key.len() <= 16 || *slot.key == *key) {
+            if slot.brief == *brief && (key.len() <= 16 || slot.key.as_bytes() == key) {
                 return Some(slot.node);
             }
             if slot.brief.length == 0 {
@@ -258,27 +265,46 @@ impl Table {
     }
 }
 
-/// The first and last eight bytes of a key, which may overlap, and its length.
+/// The first and last eight bytes of a key, which may overlap, and its length. Of a shorter key both are all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Brief {
+pub(super) struct Brief {
     first: u64,
     last: u64,
     length: usize,
 }
 
 impl Brief {
-    #[inline]
-    fn of(key: &[u8]) -> Brief {
-        let length = key.len();
-        let wide = |at: Option<&[u8; 8]>| at.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let half = |at: Option<&[u8; 4]>| at.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
-        let (first, last) = match length {
-            8.. => (wide(key.first_chunk()), wide(key.last_chunk())),
-            4..8 => (half(key.first_chunk()), half(key.last_chunk())),
-            1..4 => (u64::from(key[0]) << 8 | u64::from(key[length / 2]), u64::from(key[length - 1])),
-            0 => (0, 0),
+    pub(super) fn of(key: &[u8]) -> Brief {
+        let mut padded = [0; 8];
+        let head = &key[..key.len().min(8)];
+        padded[..head.len()].copy_from_slice(head);
+        let first = u64::from_le_bytes(padded);
+        Brief { first, last: key.last_chunk().map_or(first, |last| u64::from_le_bytes(*last)), length: key.len() }
+    }
+
+    /// The brief of `text[start..end]`; what stands around a short key is read with it and masked away, because jumps
+    /// by the length of a key cannot be predicted.
+    #[inline(always)]
+    pub(super) fn within(text: &[u8], start: usize, end: usize) -> Brief {
+        let word = |at: usize| text.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
+        let length = end - start;
+        let (Some(head), Some(tail)) = (word(start), end.checked_sub(8).and_then(word)) else {
+            return Brief::of(&text[start..end]);
         };
-        Brief { first, last, length }
+        let short = length < 8;
+        let first = if short { head & ((1 << (8 * (length & 7))) - 1) } else { head };
+        Brief { first, last: if short { first } else { tail }, length }
+    }
+
+    /// Whether the key may hold a dot: exact for up to 16 bytes, which are all of them here, else yes.
+    #[inline]
+    fn may_hold_dot(&self) -> bool {
+        const LOW: u64 = 0x0101_0101_0101_0101;
+        let dots = |word: u64| {
+            let others = word ^ (LOW * u64::from(b'.'));
+            others.wrapping_sub(LOW) & !others & (LOW << 7) != 0
+        };
+        self.length > 16 || dots(self.first) || dots(self.last)
     }
 
     #[inline]
@@ -296,6 +322,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_key_has_one_brief_wherever_it_stands(before in "[ab.]{0,12}", key in "[ab.é]{0,20}", after in "[ab.]{0,12}") {
+            let text = format!("{before}{key}{after}");
+            let within = Brief::within(text.as_bytes(), before.len(), before.len() + key.len());
+            prop_assert_eq!(within, Brief::of(key.as_bytes()));
+            prop_assert_eq!(within.may_hold_dot(), key.len() > 16 || key.contains('.'));
+        }
+
+        #[test]
         fn a_table_finds_its_keys_and_no_others(
             keys in prop::collection::btree_set("[ab]{1,20}", 0..60),
             others in prop::collection::vec("[abc]{0,20}", 0..60),
@@ -304,7 +338,7 @@ mod tests {
             let mut table = Table::default();
             model.iter().for_each(|(key, node)| table.insert(key, *node));
             for key in keys.iter().chain(&others) {
-                prop_assert_eq!(table.get(key), model.get(key.as_str()).copied());
+                prop_assert_eq!(table.get(key.as_bytes()), model.get(key.as_str()).copied());
             }
         }
     }

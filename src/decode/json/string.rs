@@ -58,6 +58,22 @@ pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
     plain_long(bytes, at)
 }
 
+/// The index from `at` on of the first byte that is no digit, or the length.
+#[inline(always)]
+pub(super) fn digits(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = word(bytes, at) {
+        let digits = word ^ (LOW * b'0' as u64);
+        // A carry comes from a byte that is no digit itself, so the first one is exact.
+        let others = (digits.wrapping_add(LOW * 0x76) | digits) & HIGH;
+        if others != 0 {
+            return at + (others.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
+}
+
 /// [`plain`] for the rest of a long string, in blocks that the compiler turns into vector instructions.
 fn plain_long(bytes: &[u8], mut at: usize) -> usize {
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
@@ -89,12 +105,10 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
 /// The high bit of each byte that is special. Borrows may set bits above the first one, which alone is exact.
 #[inline(always)]
 fn special(word: u64) -> u64 {
-    let quote = word ^ (LOW * b'"' as u64);
-    let slash = word ^ (LOW * b'\\' as u64);
-    let found = (quote.wrapping_sub(LOW) & !quote)
-        | (slash.wrapping_sub(LOW) & !slash)
-        | (word.wrapping_sub(LOW * 0x20) & !word);
-    found & HIGH
+    // With its second bit turned over the quote stands directly above the control characters: one comparison for both.
+    let quote_or_control = (word ^ (LOW * 2)).wrapping_sub(LOW * 0x21);
+    let slash = (word ^ (LOW * b'\\' as u64)).wrapping_sub(LOW);
+    (quote_or_control | slash) & !word & HIGH
 }
 
 #[inline(always)]
@@ -171,4 +185,31 @@ fn unicode(rest: &[u8], out: &mut ArenaVec<'_, u8>, mends: &mut Mends) -> usize 
 fn hex(bytes: &[u8], start: usize, length: usize) -> Option<u32> {
     let digits = bytes.get(start..start + length)?;
     digits.iter().try_fold(0, |sum, digit| Some(sum << 4 | char::from(*digit).to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn searches_find_the_first(
+            before in prop::collection::vec(any::<u8>(), 0..4),
+            texts in prop::collection::vec(0x20u8..=0xff, 0..70),
+            odd in any::<u8>(),
+            after in prop::collection::vec(any::<u8>(), 0..70),
+        ) {
+            let bytes = [before.clone(), texts, vec![odd], after].concat();
+            for at in [0, before.len(), bytes.len(), bytes.len() + 1] {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let special = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20));
+                prop_assert_eq!(plain(&bytes, at), at + special.unwrap_or(rest.len()));
+            }
+            let number = [vec![b'7'; before.len() * 5], bytes].concat();
+            let end = number.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(number.len());
+            prop_assert_eq!(digits(&number, 0), end);
+        }
+    }
 }

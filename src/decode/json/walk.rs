@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::convert::{self, Found};
 use super::map::{FieldMap, Leaf, Moment};
-use super::reader::{Broken, Mends, Reader, Value};
+use super::reader::{Broken, Mends, Raw, Reader, Value};
 use crate::decode::Context;
 use crate::event::{EXTRAS_MAX, Event, Field, FlawKind, Number, Scalar, Time};
 
@@ -102,10 +102,10 @@ struct Walk<'w, 'a, 'c> {
 impl<'a> Walk<'_, 'a, '_> {
     fn object(&mut self, node: Option<usize>) -> Result<(), Broken> {
         while let Some(key) = self.reader.key()? {
-            let key = self.reader.text(key);
             let value = self.reader.value()?;
             self.members = true;
-            let child = node.and_then(|node| self.map.child(node, key));
+            let (name, brief) = self.reader.name(key);
+            let child = node.and_then(|node| self.map.child(node, &brief, name));
             match (child, self.map.keeps_all()) {
                 (_, true) => self.named(child, key, value)?,
                 (Some(_), false) => self.value(child, value)?,
@@ -116,7 +116,8 @@ impl<'a> Walk<'_, 'a, '_> {
     }
 
     /// A member where unmapped keys are kept, so that names matter.
-    fn named(&mut self, child: Option<usize>, key: &str, value: Value) -> Result<(), Broken> {
+    fn named(&mut self, child: Option<usize>, key: Raw, value: Value) -> Result<(), Broken> {
+        let key = self.reader.text(key);
         let mark = self.name.len();
         if mark + key.len() >= NAME_BYTES_MAX {
             self.event.add_flaw("event.original", FlawKind::TooManyFields);
@@ -131,6 +132,7 @@ impl<'a> Walk<'_, 'a, '_> {
         read
     }
 
+    #[inline(always)]
     fn value(&mut self, node: Option<usize>, value: Value) -> Result<(), Broken> {
         let present = !matches!(value, Value::Null | Value::Absent);
         self.required |= present && node.is_some_and(|node| self.map.node(node).required);
@@ -226,10 +228,14 @@ impl<'a> Walk<'_, 'a, '_> {
         let given = match &leaf.target.field {
             Field::Extra(_) if leaf.moment.is_some() => self.moment(leaf, found),
             Field::Extra(name) => self.extra(self.reader.arena().alloc_str(name), found),
-            Field::Text(_) | Field::Number(_) | Field::Address(_) | Field::Timestamp | Field::Original => {
-                convert::assign(self.event, leaf, found, self.context)
-            }
-            Field::Category | Field::Type | Field::Tags => convert::assign(self.event, leaf, found, self.context),
+            Field::Text(_)
+            | Field::Number(_)
+            | Field::Address(_)
+            | Field::Timestamp
+            | Field::Original
+            | Field::Category
+            | Field::Type
+            | Field::Tags => convert::assign(self.event, leaf, found, self.context),
         };
         if given && index < LEAVES_SEEN_MAX {
             self.seen[index / 64] |= 1 << (index % 64);
