@@ -19,7 +19,6 @@ use super::scan::{Fill, Scan, Stop};
 use crate::event::field::ADDRESS_NAMES;
 use crate::event::{Address, Field, Text};
 use crate::index::schema::{Columns, FREE_TEXTS, INDEXED_FREE_TEXTS, extra_path, name};
-use crate::index::words::holds_phrase;
 
 /// A network of at most this many addresses is looked up as terms: so many posting lists are read at most. A wider one
 /// is found by scanning the column.
@@ -178,8 +177,7 @@ impl Compiler<'_> {
                 // Each word of the phrase is in the event, before anyone looks at how they stand.
                 let words = phrase.iter().map(|word| term(Term::from_field_text(self.columns.words, word)));
                 let mut parts: Vec<_> = words.map(|word| (Occur::Must, word)).collect();
-                let looked_at = indexed.into_iter().map(|slot| self.word_look(slot, phrase.clone()));
-                parts.push((Occur::Must, any_of(looked_at.collect())));
+                parts.push((Occur::Must, any_of(scanned(indexed))));
                 either.push(Box::new(BooleanQuery::new(parts)));
             }
             WordMatch::Pattern(_) => either.extend(scanned(indexed)),
@@ -193,17 +191,6 @@ impl Compiler<'_> {
             Some(column) => fill::text_passing(column, stop, |text| word_match(&words, text)),
             None => Ok(None),
         })
-    }
-
-    /// Looks at the texts of those events alone that hold every word.
-    fn word_look(&self, slot: Text, phrase: Vec<String>) -> Box<dyn Search> {
-        let path = slot.name();
-        let make = move |reader: &SegmentReader| {
-            let phrase = phrase.clone();
-            let column = reader.fast_fields().str(path)?;
-            Ok(column.map(|column| fill::text_of_each(column, move |text| holds_phrase(text, &phrase))))
-        };
-        Box::new(Scan::one_by_one(self.stop, make))
     }
 
     fn raw(&self, test: impl Fn(&[u8]) -> bool + Clone + Send + Sync + 'static) -> Box<dyn Search> {

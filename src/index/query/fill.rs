@@ -3,7 +3,6 @@
 //! A text column is a dictionary and numbers into it: the dictionary is asked once per segment, then numbers are
 //! compared. Deliberately without knowledge of queries: tests come as closures.
 
-use std::collections::HashMap;
 use std::ops::{Bound, RangeInclusive};
 
 use tantivy::DocId;
@@ -94,25 +93,6 @@ pub(super) fn text_passing(
 ) -> tantivy::Result<Option<Fill>> {
     let ordinals = terms(&column, None, stop, test)?;
     Ok(of_ordinals(column, ordinals))
-}
-
-/// Documents whose text passes, each looked at when it is asked for, each distinct text once.
-pub(super) fn text_of_each(column: StrColumn, test: impl Fn(&str) -> bool + Send + 'static) -> Fill {
-    let mut seen: HashMap<u64, bool, foldhash::fast::RandomState> = HashMap::default();
-    let mut text = String::new();
-    Box::new(move |documents, found| {
-        for document in documents {
-            let passes = column.term_ords(document).any(|ordinal| {
-                *seen.entry(ordinal).or_insert_with(|| {
-                    // A block that cannot be read holds no text that fits; `index verify` names the file.
-                    column.ord_to_str(ordinal, &mut text).is_ok_and(|there| there && test(&text))
-                })
-            });
-            if passes {
-                found.push(document);
-            }
-        }
-    })
 }
 
 fn terms(
