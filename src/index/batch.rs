@@ -22,7 +22,7 @@ use super::words::cut;
 
 /// Events in a batch: fewer, and handing over costs more than indexing (limits sheet §5: batches of 500 to 1,000).
 pub const BATCH_EVENTS_MAX: usize = 1_000;
-/// Bytes of raw lines in a batch: lines may be 256 KiB, and eight batches are on their way at once.
+/// Bytes of raw lines in a batch: lines may be 256 KiB, and sixteen batches are on their way at once.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A field name without a slot that is longer gets no column (security sheet §4.4); the document keeps it.
 pub const EXTRA_NAME_BYTES_MAX: usize = 256;
@@ -152,6 +152,7 @@ impl Batch {
         self.text(columns.pipeline, entry.pipeline);
         self.slots(&columns, entry);
         self.lists(&columns, entry);
+        self.words(&columns, cells as usize);
         self.extras(entry);
         rest::write_extras(entry.event, &mut self.bytes);
         let rest = rest_start as u32..self.bytes.len() as u32;
@@ -186,11 +187,7 @@ impl Batch {
                 rest::write(name, &Scalar::Text(text), &mut self.bytes);
                 self.texts_cut += 1;
             }
-            let start = self.text.len();
             self.text(columns.text(*slot), cut(text, TEXT_BYTES_MAX));
-            if INDEXED_FREE_TEXTS.contains(slot) {
-                self.cells.push((columns.words, StoredCell::Text(start as u32..self.text.len() as u32)));
-            }
         }
         for (slot, _) in NUMBER_NAMES {
             event.number(*slot).into_iter().for_each(|number| self.integer(columns.number(*slot), number));
@@ -209,6 +206,17 @@ impl Batch {
         for flaw in entry.flaws() {
             self.text(columns.flaw_kinds, flaw_name(flaw.kind));
             self.text(columns.flaw_fields, cut(flaw.field, TEXT_BYTES_MAX));
+        }
+    }
+
+    /// The texts whose words are indexed, once more: their bytes stand in the batch already.
+    fn words(&mut self, columns: &Columns, cells: usize) {
+        let texts = INDEXED_FREE_TEXTS.map(|slot| columns.text(slot));
+        for at in cells..self.cells.len() {
+            if texts.contains(&self.cells[at].0) {
+                let text = self.cells[at].1.clone();
+                self.cells.push((columns.words, text));
+            }
         }
     }
 

@@ -89,21 +89,14 @@ impl Batch {
             ExtraValue::Flag(flag) => Cell::Flag(*flag),
         }
     }
-
-    fn cell(&self, cell: &StoredCell) -> Cell<'_> {
-        match cell {
-            StoredCell::Text(range) => Cell::Text(&self.text[range.start as usize..range.end as usize]),
-            StoredCell::Integer(number) => Cell::Integer(*number),
-            StoredCell::Address(address) => Cell::Address(*address),
-        }
-    }
 }
 
 /// Walks over the cells of one document.
 #[derive(Debug)]
 pub struct Cells<'a> {
     document: &'a Document,
-    cell: u32,
+    text: &'a str,
+    cells: std::slice::Iter<'a, (Field, StoredCell)>,
     /// How many of the values outside `cells` were given.
     apart: u8,
 }
@@ -113,31 +106,32 @@ impl TantivyValue for Document {
     type FieldsValuesIter<'a> = Cells<'a>;
 
     fn iter_fields_and_values(&self) -> Cells<'_> {
-        let cell = self.batch.documents[self.number as usize].cells.start;
-        Cells { document: self, cell, apart: 0 }
+        let range = &self.batch.documents[self.number as usize].cells;
+        let cells = self.batch.cells[range.start as usize..range.end as usize].iter();
+        Cells { document: self, text: &self.batch.text, cells, apart: 0 }
     }
 }
 
 impl<'a> Iterator for Cells<'a> {
     type Item = (Field, Cell<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = &*self.document.batch;
-        let placed = &batch.documents[self.document.number as usize];
-        if self.cell < placed.cells.end {
-            let (field, cell) = &batch.cells[self.cell as usize];
-            self.cell += 1;
-            return Some((*field, batch.cell(cell)));
+        if let Some((field, cell)) = self.cells.next() {
+            let cell = match cell {
+                StoredCell::Text(range) => Cell::Text(&self.text[range.start as usize..range.end as usize]),
+                StoredCell::Integer(number) => Cell::Integer(*number),
+                StoredCell::Address(address) => Cell::Address(*address),
+            };
+            return Some((*field, cell));
         }
-        loop {
+        while self.apart < APART {
             self.apart += 1;
-            if self.apart > APART {
-                return None;
-            }
             if let Some(found) = self.document.apart(self.apart) {
                 return Some(found);
             }
         }
+        None
     }
 }
 

@@ -124,7 +124,9 @@ pub(super) struct HitReader<'a> {
 }
 
 /// Texts remembered while one segment's hits are read; their size is bounded by that of a column's text.
-const TEXTS_REMEMBERED_MAX: usize = 4_096;
+const TEXTS_REMEMBERED_MAX: usize = 8_192;
+/// Documents whose texts are read together: with every text slot filled, half of what is remembered.
+pub(super) const LEARNED_TOGETHER: usize = 80;
 
 impl<'a> HitReader<'a> {
     pub(super) fn new(
@@ -135,6 +137,26 @@ impl<'a> HitReader<'a> {
     ) -> tantivy::Result<Self> {
         let hit_columns = segment.hit_columns()?;
         Ok(HitReader { split, segment, columns, hit_columns, layout, texts: HashMap::default() })
+    }
+
+    /// Reads the texts of several documents in one pass over each dictionary: one by one, each costs a block of it.
+    pub(super) fn learn(&mut self, documents: impl Iterator<Item = DocId> + Clone) -> tantivy::Result<()> {
+        if self.texts.len() > TEXTS_REMEMBERED_MAX / 2 {
+            self.texts.clear();
+        }
+        for (number, (_, column)) in self.hit_columns.texts.iter().enumerate() {
+            let first = |document| column.ords().first(document).filter(|it| !self.texts.contains_key(&(number, *it)));
+            let mut ordinals: Vec<u64> = documents.clone().filter_map(first).collect();
+            ordinals.sort_unstable();
+            ordinals.dedup();
+            let mut next = ordinals.iter();
+            column.dictionary().sorted_ords_to_term_cb(&ordinals, |text| {
+                if let Some(ordinal) = next.next() {
+                    self.texts.insert((number, *ordinal), String::from_utf8_lossy(text).into_owned());
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// The event of a document.

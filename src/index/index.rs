@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::counts::{self, DISTINCT_VALUES_MAX, HISTOGRAM_BUCKETS_MAX, Histogram, Terms};
 use super::error::IndexError;
 use super::gather::{Gather, Run};
-use super::hit::{Hit, HitReader};
+use super::hit::{Hit, HitReader, LEARNED_TOGETHER};
 use super::hits::{Found, Hits, Sort};
 use super::query::{Known, Name, Query, QueryError, parse};
 use super::schema::Columns;
@@ -295,8 +295,11 @@ impl Index {
             let split = &view.splits[at.split];
             let mut reader =
                 HitReader::new(split, &split.segments[at.segment], &self.0.columns, layout).map_err(fault)?;
-            for at in group {
-                hits[*at] = Some(reader.read(found[*at].2).map_err(fault)?);
+            for together in group.chunks(LEARNED_TOGETHER) {
+                reader.learn(together.iter().map(|at| found[*at].2)).map_err(fault)?;
+                for at in together {
+                    hits[*at] = Some(reader.read(found[*at].2).map_err(fault)?);
+                }
             }
         }
         Ok(hits.into_iter().flatten().collect())

@@ -39,7 +39,7 @@ const ADDRESS_TERMS: &[Address] = &[Address::ClientIp, Address::SourceIp];
 pub const FREE_TEXTS: &[Text] = &[Text::UrlOriginal, Text::UserAgent, Text::Message];
 /// Those of [`FREE_TEXTS`] whose words are indexed. Agents are few and long: their words are looked up in the
 /// dictionary of their column instead.
-pub const INDEXED_FREE_TEXTS: &[Text] = &[Text::UrlOriginal, Text::Message];
+pub const INDEXED_FREE_TEXTS: [Text; 2] = [Text::UrlOriginal, Text::Message];
 
 /// Column names that are not ECS.
 pub mod name {
@@ -93,7 +93,7 @@ impl Default for Columns {
 }
 
 impl Columns {
-    /// The one schema of this version.
+    /// The one schema of this version. Fields are in the order that documents give them, which Tantivy sorts by.
     pub fn new() -> Self {
         let mut builder = Schema::builder();
         let number = |builder: &mut SchemaBuilder, name: &str| builder.add_i64_field(name, FAST);
@@ -102,9 +102,6 @@ impl Columns {
         Columns {
             timestamp: number(&mut builder, "@timestamp"),
             appended_at: number(&mut builder, "sekisho.appended_at"),
-            input: builder.add_u64_field(name::INPUT, FAST),
-            offset: builder.add_u64_field(name::OFFSET, FAST),
-            item: builder.add_u64_field(name::ITEM, FAST),
             pipeline: text(&mut builder, "sekisho.pipeline"),
             texts: text_fields(&mut builder),
             numbers: number_fields(&mut builder),
@@ -115,6 +112,9 @@ impl Columns {
             flaw_kinds: text(&mut builder, "sekisho.flaws.kind"),
             flaw_fields: text(&mut builder, "sekisho.flaws.field"),
             words: builder.add_text_field(name::WORDS, TextOptions::default().set_indexing_options(words_indexing())),
+            input: builder.add_u64_field(name::INPUT, FAST),
+            offset: builder.add_u64_field(name::OFFSET, FAST),
+            item: builder.add_u64_field(name::ITEM, FAST),
             extra: builder.add_json_field(name::EXTRA, json.clone()),
             extra_float: builder.add_json_field(name::EXTRA_FLOAT, json),
             raw: builder.add_bytes_field(name::RAW, BytesOptions::from(STORED)),

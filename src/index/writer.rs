@@ -34,7 +34,7 @@ use crate::event::{Input, Time};
 
 /// Batches handed over and not yet indexed. Tantivy's own queue takes ten thousand entries, which would be ten million
 /// events.
-const BATCHES_ON_THEIR_WAY_MAX: usize = 8;
+const BATCHES_ON_THEIR_WAY_MAX: usize = 16;
 /// A batch is taken in milliseconds; after this the index is stuck (a dead disk), and the caller must know.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 
