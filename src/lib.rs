@@ -58,6 +58,8 @@ pub mod fold;
 pub mod journal;
 pub mod collect;
 
+pub mod api;
+
 pub mod node;
 pub mod replay;
 pub mod demo;

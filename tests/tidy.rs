@@ -43,6 +43,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("fold", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog"]),
     ("demo", &["event"]),
     ("journal", &["event"]),
+    ("api", &["event", "document", "config", "journal"]),
     (
         "node",
         &[

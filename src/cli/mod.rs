@@ -16,6 +16,7 @@ pub mod output;
 mod pipelines;
 mod replay;
 mod rules;
+mod run;
 mod test;
 
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a node: collect, judge, search and block, until told to stop
+    Run(run::Arguments),
     /// Judge logs from files: alerts, blocks, lifts and incidents as files
     Replay(replay::Arguments),
     /// Show the events that a pipeline makes of the lines on stdin
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Status, CliError> {
     match command {
+        Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Blocks(arguments) => blocks::run(&arguments),

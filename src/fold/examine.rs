@@ -121,7 +121,8 @@ impl Examiner {
         let mut items = decode::items(record.bytes).enumerate().peekable();
         while let Some((number, bytes)) = items.next() {
             let several = number > 0 || items.peek().is_some();
-            let mut event = pipeline.decoder.decode(bytes, reference, arena);
+            let mut event = Event::new(bytes, arena);
+            pipeline.decoder.decode_into(&mut event, reference);
             event.spoofable = record.spoofable;
             let client = pipeline.enricher.enrich(&mut event, cache);
             matched.clear();

@@ -33,7 +33,8 @@ impl Reader {
         let mut items = decode::items(record.bytes).zip(0u32..).peekable();
         while let Some((bytes, number)) = items.next() {
             let several = number > 0 || items.peek().is_some();
-            let mut event = pipeline.decoder.decode(bytes, reference, &self.arena);
+            let mut event = Event::new(bytes, &self.arena);
+            pipeline.decoder.decode_into(&mut event, reference);
             event.spoofable = record.spoofable;
             pipeline.enricher.enrich(&mut event, &mut self.cache);
             each(&event, several.then_some(number));

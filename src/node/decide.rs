@@ -73,7 +73,7 @@ impl<J: Journal> Decider<J> {
             return Ok(folded);
         }
         let mut appends: Vec<(Input, Records)> = Outputs::of(&folded).appends().collect();
-        let state = folded.state_due.then(|| appends.len());
+        let state = folded.state_due.then_some(appends.len());
         if folded.state_due {
             appends.extend(self.state_records()?);
         }

@@ -19,6 +19,12 @@ pub enum NodeError {
     /// A journalled catalog that this version builds otherwise.
     #[error("{0}")]
     Catalog(Faults),
+    #[error(transparent)]
+    Index(#[from] crate::index::IndexError),
+    #[error(transparent)]
+    Server(#[from] crate::api::ServerError),
+    #[error(transparent)]
+    Collect(#[from] crate::collect::CollectError),
     #[error("{what}: {error}\n  = {advice}")]
     Environment { what: String, error: String, advice: String },
 }

@@ -13,8 +13,13 @@ mod gauges;
 pub mod indexer;
 pub mod ingest;
 mod outputs;
+mod lag;
+mod questions;
 mod retry;
+mod services;
+mod shown;
 mod stages;
+pub mod start;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;

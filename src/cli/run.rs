@@ -1,0 +1,79 @@
+//! `sekisho run`: a whole node on this machine, until it is told to stop. I/O.
+//!
+//! The first signal lets what came in flow through, the second ends at once; both are safe. Messages go to stderr, one
+//! paragraph each. Deliberately without going into the background: that is the service manager's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::catalog::{Catalog, CatalogText, KeepExtras};
+use crate::config::Config;
+use crate::node::start::{Given, Node};
+use crate::node::{NodeError, Tell};
+use crate::replay::stop_on_signal;
+
+use super::output::{complain, remark};
+use super::{CliError, Sources, Status};
+
+/// What follows `sekisho run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sekisho run --config /etc/sekisho/sekisho.yaml
+  sekisho run --data ./data                       everything by default; the API is on 127.0.0.1:7070
+  curl --data-binary @access.log http://127.0.0.1:7070/api/v1/ingest/nginx")]
+pub(super) struct Arguments {
+    /// The folder of the journal, the index and the snapshots; `data` of the configuration otherwise
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    sources: Sources,
+}
+
+/// Runs the node.
+pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
+    let given = given(&arguments.sources, arguments.data.clone())?;
+    let stop = stop_on_signal()?;
+    let (data, collected) = (given.data.clone(), given.config.collect.len());
+    let node = Node::start(given).map_err(|error| refused(&error))?;
+    if let Some(address) = node.address() {
+        remark(&format!("sekisho {} judges; data in {}", env!("CARGO_PKG_VERSION"), data.display()));
+        remark(&format!("{collected} sources are collected; the API is on http://{address}/api/v1/status"));
+    }
+    node.wait(&stop);
+    let ended_by_itself = !stop.load(Ordering::Acquire);
+    node.stop(&AtomicBool::new(false)).map_err(|error| refused(&error))?;
+    if ended_by_itself {
+        return Err(CliError::environment("a part of the node ended by itself; its message is above"));
+    }
+    Ok(Status::Done)
+}
+
+/// Reads everything that a node is started with.
+pub(super) fn given(sources: &Sources, data: Option<PathBuf>) -> Result<Given, CliError> {
+    let loaded = sources.load();
+    if !loaded.faults.is_empty() {
+        return Err(CliError::from(&loaded.faults));
+    }
+    let build = |config: &Config, keep| Catalog::build(config, &loaded.files, keep).map(Arc::new);
+    let judging = build(&loaded.config, KeepExtras::Named).map_err(|faults| CliError::from(&faults))?;
+    let reading = build(&loaded.config, KeepExtras::All).map_err(|faults| CliError::from(&faults))?;
+    let text = CatalogText::of(&loaded.config, &loaded.files);
+    let data = data.unwrap_or_else(|| PathBuf::from(&loaded.config.data));
+    let tell: Tell = Arc::new(complain);
+    Ok(Given { config: loaded.config, judging, reading, text, data, tell })
+}
+
+/// What keeps a node from starting or going on is the environment's, other than what files say.
+fn refused(error: &NodeError) -> CliError {
+    match error {
+        NodeError::Catalog(_) => CliError::fault(error.to_string()),
+        NodeError::Journal(_)
+        | NodeError::Entry { .. }
+        | NodeError::NoCatalog(_)
+        | NodeError::Index(_)
+        | NodeError::Server(_)
+        | NodeError::Collect(_)
+        | NodeError::Environment { .. } => CliError::environment(error.to_string()),
+    }
+}

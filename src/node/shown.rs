@@ -1,0 +1,130 @@
+//! The names under which a node's gauges are shown at `/metrics` (observability sheet §5.1). Pure but for what it reads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::api::Metrics;
+use crate::event::SECOND;
+use crate::event::outcome::Refusal;
+
+use super::gauges::{Gauges, InputGauge, gate};
+use super::services::Lent;
+use super::stages::Shared;
+use super::start;
+
+/// Gates with the word that outputs use.
+const GATES: [(Refusal, &str); 12] = [
+    (Refusal::Expiry, "expiry"),
+    (Refusal::Unattributed, "unattributed"),
+    (Refusal::Private, "private"),
+    (Refusal::TooWide, "too_wide"),
+    (Refusal::Protected, "protected"),
+    (Refusal::Stale, "stale"),
+    (Refusal::Outage, "outage"),
+    (Refusal::Level, "level"),
+    (Refusal::Shadow, "shadow"),
+    (Refusal::Budget, "budget"),
+    (Refusal::Frozen, "frozen"),
+    (Refusal::Operator, "operator"),
+];
+
+/// What is counted per pipeline.
+type OfPipeline = (&'static str, &'static str, fn(&InputGauge) -> u64);
+
+const OF_PIPELINE: [OfPipeline; 7] = [
+    ("sekisho_records_total", "Records read from the journal.", |gauge| gauge.counters.records),
+    ("sekisho_events_total", "Events judged.", |gauge| gauge.counters.events),
+    ("sekisho_event_bytes_total", "Bytes of the events judged.", |gauge| gauge.counters.bytes),
+    ("sekisho_events_undecodable_total", "Events that no format of their pipeline fits.", |g| g.counters.undecodable),
+    ("sekisho_events_flawed_total", "Events with a flaw.", |gauge| gauge.counters.flawed),
+    ("sekisho_events_late_total", "Events too late for any window.", |gauge| gauge.counters.late),
+    ("sekisho_events_out_of_order_total", "Events behind their input by more than the lateness.", |gauge| {
+        gauge.counters.out_of_order
+    }),
+];
+
+/// Names everything.
+pub fn name(metrics: &Metrics, lent: &Lent) {
+    let version = env!("CARGO_PKG_VERSION");
+    metrics.gauge("sekisho_build_info", "The version that runs.", &[("version", version)]).set(1.0);
+    for pipeline in &lent.judging.pipelines {
+        for (name, help, read) in OF_PIPELINE {
+            let (shared, topic) = (Arc::clone(&lent.shared), pipeline.name.clone());
+            let sum = move || shared.gauges.inputs().iter().filter(|gauge| gauge.input.topic == topic).map(read).sum();
+            metrics.read_counter(name, help, &[("pipeline", &pipeline.name)], sum);
+        }
+    }
+    name_decide(metrics, &lent.shared);
+    name_stores(metrics, lent);
+}
+
+fn name_decide(metrics: &Metrics, shared: &Arc<Shared>) {
+    let count = |name: &str, help: &str, labels: &[(&str, &str)], read: fn(&Gauges) -> u64| {
+        let shared = Arc::clone(shared);
+        metrics.read_counter(name, help, labels, move || read(&shared.gauges));
+    };
+    count("sekisho_alerts_total", "Alerts.", &[], |gauges| gauges.alerts.load(Ordering::Relaxed));
+    count("sekisho_blocks_total", "Blocks.", &[], |gauges| gauges.blocks.load(Ordering::Relaxed));
+    count("sekisho_lifts_total", "Blocks that ended.", &[], |gauges| gauges.lifts.load(Ordering::Relaxed));
+    count(
+        "sekisho_state_evictions_total",
+        "Window keys that made room for others.",
+        &[("kind", "windows")],
+        |gauges| gauges.decide().windows.evicted,
+    );
+    count("sekisho_tallies_dropped_total", "Tallies beyond the limit.", &[], |gauges| {
+        gauges.decide().counters.tallies_dropped
+    });
+    for (reason, word) in GATES {
+        let shared = Arc::clone(shared);
+        let read = move || shared.gauges.refusals[gate(reason)].load(Ordering::Relaxed);
+        metrics.read_counter("sekisho_blocks_refused_total", "Blocks that a gate refused.", &[("gate", word)], read);
+    }
+    let gauge = |name: &str, help: &str, labels: &[(&str, &str)], read: fn(&Gauges) -> f64| {
+        let shared = Arc::clone(shared);
+        metrics.read_gauge(name, help, labels, move || read(&shared.gauges));
+    };
+    gauge("sekisho_state_entries", "Keys held.", &[("kind", "windows")], |gauges| gauges.decide().windows.keys as f64);
+    gauge("sekisho_state_bytes", "Bytes that keys take.", &[("kind", "windows")], |gauges| {
+        gauges.decide().windows.bytes as f64
+    });
+    gauge("sekisho_decisions_active", "Blocks that hold now.", &[], |gauges| {
+        gauges.decide().respond.map_or(0.0, |counters| counters.active_blocks as f64)
+    });
+    gauge(
+        "sekisho_stage_lag_seconds",
+        "How far a stage's time is behind the clock.",
+        &[("stage", "decide")],
+        |gauges| gauges.decide().stream.map_or(0.0, |stream| start::now().since(stream).max(0) as f64 / SECOND as f64),
+    );
+}
+
+fn name_stores(metrics: &Metrics, lent: &Lent) {
+    let journal = Arc::clone(&lent.journal);
+    metrics.read_gauge("sekisho_journal_size_bytes", "Bytes of the journal.", &[], move || journal.bytes() as f64);
+    let journal = Arc::clone(&lent.journal);
+    metrics.read_counter("sekisho_journal_records_total", "Records appended.", &[], move || journal.counters().records);
+    let journal = Arc::clone(&lent.journal);
+    let full = "Commits that found no space.";
+    metrics.read_counter("sekisho_journal_full_total", full, &[], move || journal.counters().full);
+    for stage in [super::ingest::STAGE, super::decide::STAGE] {
+        let (journal, shared) = (Arc::clone(&lent.journal), Arc::clone(&lent.shared));
+        let read = move || super::lag::records(&journal, &shared.gauges, stage) as f64;
+        metrics.read_gauge("sekisho_stage_lag_records", "Records a stage has yet to fold.", &[("stage", stage)], read);
+    }
+    let (journal, index) = (Arc::clone(&lent.journal), lent.index.clone());
+    let read = move || super::lag::unindexed(&journal, &index) as f64;
+    metrics.read_gauge("sekisho_stage_lag_records", "Records a stage has yet to fold.", &[("stage", "index")], read);
+    let index = lent.index.clone();
+    metrics.read_gauge("sekisho_index_documents", "Events that can be found.", &[], move || {
+        index.status().documents as f64
+    });
+    let shared = Arc::clone(&lent.shared);
+    metrics.read_counter("sekisho_index_missed_total", "Records gone before they were indexed.", &[], move || {
+        shared.gauges.index().1
+    });
+    let shared = Arc::clone(&lent.shared);
+    metrics.read_counter("sekisho_index_faults_total", "Times the index was opened again.", &[], move || {
+        shared.gauges.index_faults.load(Ordering::Relaxed)
+    });
+}

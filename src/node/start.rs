@@ -1,0 +1,203 @@
+//! A whole node on one machine: started in the order of need, stopped in the order of flow. I/O.
+//!
+//! Start is the same after a crash as after a quiet end. Stop lets what came in flow through: no more lines, then ingest,
+//! decide and the index to their ends, each within what is left of the time. Deliberately without a clock in anything that
+//! is decided: the journal's time is the clock's, everything else follows from records.
+
+#![expect(clippy::disallowed_methods, reason = "the clock of the journal is the machine's")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::api::{self, Server};
+use crate::catalog::{Catalog, CatalogText};
+use crate::collect::{Collector, Warning};
+use crate::config::{Config, Keep};
+use crate::event::Time;
+use crate::index::{Index, Retention, SearchSettings, SplitLimits, WriterSettings};
+use crate::journal::embedded::{self, Embedded, Settings};
+
+use super::decide::Decider;
+use super::indexer::{Durable, Indexer};
+use super::ingest::Ingester;
+use super::stages::{self, Running, Shared};
+use super::{Floors, NodeError, Tell, services};
+
+/// How long a stop may take in all (the issue's goal).
+pub const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// What the API gets of it: requests that wait for a disk do not get ready any more.
+const SERVER_WITHIN: Duration = Duration::from_secs(2);
+/// How often retention looks.
+const RETAIN_EVERY: Duration = Duration::from_secs(10);
+/// How often a thread that waits looks whether it shall stop.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Memory of the thread that indexes: more is hardly faster (limits sheet §5), and the node stays below a gigabyte.
+const INDEX_BYTES: usize = 150 << 20;
+
+/// What a node is started with.
+pub struct Given {
+    pub config: Config,
+    /// Judges; fields that no rule asks for are not kept.
+    pub judging: Arc<Catalog>,
+    /// The same with every field, for the index.
+    pub reading: Arc<Catalog>,
+    pub text: CatalogText,
+    pub data: PathBuf,
+    pub tell: Tell,
+}
+
+/// A running node.
+pub struct Node {
+    shared: Arc<Shared>,
+    collector: Option<Collector>,
+    server: Option<Server>,
+    follower: Option<api::Follower>,
+    /// In the order of flow.
+    stages: Vec<Running>,
+}
+
+impl Node {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// What keeps it from starting; nothing runs then.
+    pub fn start(given: Given) -> Result<Node, NodeError> {
+        let Given { config, judging, reading, text, data, tell } = given;
+        let journal = Arc::new(Embedded::open(&data, Arc::new(now), Settings::default())?);
+        if let Some(cut) = &journal.opened().cut {
+            tell(&format!("the journal's torn end was cut: {cut:?}\n  = nothing that was acknowledged was in it"));
+        }
+        let snapshots = data.join("snapshots");
+        let (decider, restored) = Decider::start(&journal, &judging, &snapshots)?;
+        if restored.blind {
+            tell(&format!(
+                "offset {} is where the journal begins, and no state stands for what was before\n  = windows, blocks and \
+                 incidents from before are not known; alerts about them may come again",
+                restored.from
+            ));
+        }
+        let (shared, floors) = (Arc::new(Shared::new(Arc::clone(&tell))), decider.floors().clone());
+        let ingester = Ingester::start(&*journal, Arc::clone(&judging), &text)?;
+        let index = Index::open(&data.join("index"), SearchSettings::default())?;
+        let indexer = Indexer::open(Arc::clone(&journal), Arc::clone(&reading), &index, writer_settings(&config))?;
+        let durable = indexer.durable().clone();
+        let lent = services::Lent {
+            journal: Arc::clone(&journal),
+            judging,
+            reading,
+            index,
+            shared: Arc::clone(&shared),
+            data: data.clone(),
+        };
+        let (services, follower) = services::lend(lent, &config)?;
+        let mut node = Node {
+            shared: Arc::clone(&shared),
+            collector: None,
+            server: None,
+            follower: Some(follower),
+            stages: Vec::new(),
+        };
+        node.run("ingest", |shared, stop| stages::ingest(ingester, shared, stop))?;
+        node.run("decide", move |shared, stop| stages::decide(decider, &snapshots, shared, stop))?;
+        let log = Arc::clone(&journal);
+        node.run("index", move |shared, stop| stages::index((indexer, log), shared, stop))?;
+        let keep = config.retention.journal;
+        let log = Arc::clone(&journal);
+        node.run("retention", move |shared, stop| retain(&log, keep, (&durable, &floors), shared, stop))?;
+        node.server = Some(Server::start(config.http.listen, services, api::Patience::default())?);
+        let listener = Arc::new(move |warning: Warning| tell(&warning.to_string()));
+        node.collector = Some(Collector::start(&config.collect, &journal, &(listener as _))?);
+        Ok(node)
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        self.server.as_ref().map(Server::address)
+    }
+
+    /// Waits until `stop` is set, or something fails.
+    pub fn wait(&self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Acquire) && !self.shared.has_failed() && !self.stages.iter().any(Running::has_ended)
+        {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Lets everything flow through and ends. `hurry` cuts that short, which is as safe.
+    ///
+    /// # Errors
+    /// Why a stage could not go on.
+    pub fn stop(mut self, hurry: &AtomicBool) -> Result<(), NodeError> {
+        let deadline = Instant::now() + STOP_WITHIN;
+        self.shared.hurry.store(hurry.load(Ordering::Acquire), Ordering::Release);
+        drop(self.collector.take());
+        if let Some(server) = self.server.take() {
+            server.stop(SERVER_WITHIN);
+        }
+        for stage in self.stages.drain(..) {
+            let name = stage.name();
+            if !stage.finish(deadline) {
+                (self.shared.tell)(&format!("{name}: did not finish in time\n  = the next start goes on where it was"));
+                self.shared.hurry.store(true, Ordering::Release);
+            }
+        }
+        drop(self.follower.take());
+        self.shared.take_failure().map_or(Ok(()), Err)
+    }
+
+    fn run(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&Shared, &AtomicBool) -> Result<(), NodeError> + Send + 'static,
+    ) -> Result<(), NodeError> {
+        self.stages.push(Running::start(name, &self.shared, work)?);
+        Ok(())
+    }
+}
+
+fn writer_settings(config: &Config) -> WriterSettings {
+    let Keep { age, bytes } = config.retention.index;
+    let retention = Retention { age_max: age, bytes_max: bytes };
+    WriterSettings { threads: 1, memory_bytes: INDEX_BYTES, split: SplitLimits::default(), retention }
+}
+
+/// Deletes what is older or more than is kept, as far as nobody needs it.
+fn retain(
+    journal: &Embedded,
+    keep: Keep,
+    (durable, floors): (&Durable, &Floors),
+    shared: &Shared,
+    stop: &AtomicBool,
+) -> Result<(), NodeError> {
+    let mut due = Instant::now() + RETAIN_EVERY;
+    while !stop.load(Ordering::Acquire) {
+        std::thread::sleep(LOOK_EVERY);
+        if Instant::now() < due {
+            continue;
+        }
+        due = Instant::now() + RETAIN_EVERY;
+        let named = |name: &str, floors: Vec<_>| {
+            floors.into_iter().map(move |(input, next)| (name.to_owned(), input, next)).collect::<Vec<_>>()
+        };
+        let mut needed = named("index", durable.positions());
+        needed.extend(named("a restart", floors.get()));
+        let kept = embedded::Keep { age_ms: keep.age, bytes: keep.bytes };
+        if let Err(error) = journal.retain(kept, journal.appended_at(), &needed) {
+            (shared.tell)(&error.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// The machine's time; the journal never lets it go back.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)).min(Time::MAX)
+}
+
+/// The folder of the journal's snapshots.
+pub fn snapshots(data: &Path) -> PathBuf {
+    data.join("snapshots")
+}
