@@ -10,12 +10,13 @@
 //! 4. [`fold`] the two folds, ingest and decide, from these parts
 //! 5. [`journal`] the durable log; [`collect`] files and syslog into it; [`replay`] the fold over files, on many cores;
 //!    [`demo`] a small company's day, generated
-//! 6. [`cli`] one file per subcommand
+//! 6. [`api`] lines in, answers, orders and a stream out, over HTTP: the one asynchronous room
+//! 7. [`node`] all of it as one process; [`cli`] one file per subcommand
 //!
 //! Beside them, on [`event`] alone: [`index`] every event searchable.
 //!
 //! Rooms 1 to 4 are pure: no clock, no file, no socket, no async, no lock, no randomness, no iteration over hash
-//! maps. Rooms 5 and 6 and the index do I/O.
+//! maps. Rooms 5 to 7 and the index do I/O.
 //!
 //! # The laws
 //!

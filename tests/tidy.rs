@@ -54,6 +54,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("collect", &["event", "config", "catalog", "journal"]),
     ("replay", &["event", "document", "decode", "enrich", "detect", "respond", "config", "catalog", "fold"]),
 ];
+/// The rooms that may be asynchronous: elsewhere a function runs to its end once it was called.
+const ASYNCHRONOUS: &[&str] = &["api"];
 /// Lines of a source file, tests apart (style, row 14).
 const FILE_LINES_MAX: usize = 500;
 /// Lines of a function (TigerStyle; clippy checks it too, this covers tests).
@@ -146,6 +148,18 @@ fn imports_point_down_and_never_sideways() {
     }
     report(faults);
     assert!(NEIGHBOURS.iter().all(|room| root().join("src").join(room).is_dir()));
+}
+
+#[test]
+fn only_the_edges_are_asynchronous() {
+    let mut faults = Vec::new();
+    for file in sources().iter().filter(|file| !ASYNCHRONOUS.contains(&file.room().as_str())) {
+        let code = file.code();
+        for word in ["tokio::", "async fn", "async move"].iter().filter(|word| code.contains(**word)) {
+            faults.push(format!("{}: says `{word}`", file.path.display()));
+        }
+    }
+    report(faults);
 }
 
 #[test]

@@ -1,168 +1,123 @@
-//! A journal in memory: what the contract says, and nothing else.
+//! The embedded journal over a simulated disk, with what a test wants to go wrong.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Condvar, Mutex};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sekisho::event::{Input, Time};
-use sekisho::journal::{Commit, Committed, Fetched, Journal, JournalError, NewRecord, Records, Stage, Subscription};
+use sekisho::journal::embedded::{Embedded, EmbeddedStage, Settings, SimulatedDisk};
+use sekisho::journal::{Commit, Committed, Fetched, Journal, JournalError, NewRecord, Records, Subscription};
 
-#[derive(Default)]
-pub struct MemoryJournal {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    partitions: BTreeMap<Input, Partition>,
-    marks: BTreeMap<String, (Vec<u8>, Option<Time>)>,
-    now: i64,
-    sequence: u64,
+pub struct TestJournal {
+    embedded: Embedded,
+    now: Arc<AtomicI64>,
     /// What the next appends fail with.
-    failing: Option<JournalError>,
+    failing: Mutex<Option<JournalError>>,
+    /// Where logs begin that retention has cut, offset by offset where the journal itself deletes whole segments.
+    starts: Mutex<BTreeMap<Input, u64>>,
 }
 
-#[derive(Default)]
-struct Partition {
-    blocks: Vec<(u64, Time, Vec<u8>, u32)>,
-    start: u64,
-    next: u64,
+fn partition(topic: &str) -> Input {
+    Input { topic: topic.to_owned(), partition: 0 }
 }
 
-impl MemoryJournal {
+impl Default for TestJournal {
+    fn default() -> TestJournal {
+        let now = Arc::new(AtomicI64::new(1));
+        let clock = Arc::clone(&now);
+        let settings = Settings { segment_bytes: 4 << 20, ..Settings::small() };
+        let clock = Arc::new(move || Time(clock.load(Ordering::SeqCst)));
+        let embedded = Embedded::open_on(Arc::new(SimulatedDisk::new(1)), clock, settings).unwrap();
+        TestJournal { embedded, now, failing: Mutex::default(), starts: Mutex::default() }
+    }
+}
+
+impl TestJournal {
     /// Appends records of one topic's partition 0 and gives the first's offset.
     pub fn put(&self, topic: &str, records: &[(Option<&str>, &[u8])]) -> u64 {
         let mut buffer = Records::default();
         for (key, value) in records {
             buffer.push(NewRecord { key: key.map(str::as_bytes), value, spoofable: false });
         }
-        let input = Input { topic: topic.to_owned(), partition: 0 };
-        self.append(Commit { appends: vec![(input, buffer)], ..Commit::default() }).unwrap().firsts[0]
+        self.append(Commit { appends: vec![(partition(topic), buffer)], ..Commit::default() }).unwrap().firsts[0]
     }
 
     /// All values of one topic's partition 0.
     pub fn values(&self, topic: &str) -> Vec<Vec<u8>> {
-        let input = Input { topic: topic.to_owned(), partition: 0 };
-        let start = self.state.lock().unwrap().partitions.get(&input).map_or(0, |partition| partition.start);
-        let blocks = self.read(&input, start, usize::MAX).unwrap();
-        blocks.iter().flat_map(|block| block.iter().map(|record| record.value.to_vec()).collect::<Vec<_>>()).collect()
+        let mut next = self.starts.lock().unwrap().get(&partition(topic)).copied().unwrap_or(0);
+        let mut values = Vec::new();
+        loop {
+            let blocks = self.read(&partition(topic), next, 64 << 20).unwrap();
+            let Some(last) = blocks.last() else { return values };
+            next = last.offsets().end;
+            values.extend(
+                blocks.iter().flat_map(|block| block.iter().map(|record| record.value.to_vec()).collect::<Vec<_>>()),
+            );
+        }
     }
 
     /// What every append fails with from now on.
     pub fn fail(&self, error: Option<JournalError>) {
-        self.state.lock().unwrap().failing = error;
+        *self.failing.lock().unwrap() = error;
     }
 
     /// Forgets what lies before an offset.
     pub fn trim(&self, topic: &str, start: u64) {
-        let input = Input { topic: topic.to_owned(), partition: 0 };
-        let mut state = self.state.lock().unwrap();
-        state.partitions.get_mut(&input).unwrap().start = start;
+        self.starts.lock().unwrap().insert(partition(topic), start);
     }
 
-    /// Moves the journal's time on.
+    /// Moves the clock on; the journal's time follows with the next commit.
     pub fn pass(&self, milliseconds: i64) {
-        self.state.lock().unwrap().now += milliseconds;
+        self.now.fetch_add(milliseconds, Ordering::SeqCst);
     }
 }
 
-impl Journal for MemoryJournal {
-    type Stage = NoStage;
+impl Journal for TestJournal {
+    type Stage = EmbeddedStage;
 
     fn append(&self, commit: Commit) -> Result<Committed, JournalError> {
-        let mut state = self.state.lock().unwrap();
-        if let Some(error) = &state.failing {
+        if let Some(error) = &*self.failing.lock().unwrap() {
             return Err(error.clone());
         }
-        state.now += 1;
-        state.sequence += 1;
-        let at = Time(state.now);
-        let mut firsts = Vec::new();
-        for (input, records) in commit.appends {
-            let partition = state.partitions.entry(input).or_default();
-            firsts.push(partition.next);
-            partition.blocks.push((partition.next, at, records.encoded().to_vec(), records.len() as u32));
-            partition.next += records.len() as u64;
-        }
-        for mark in commit.marks {
-            match mark.value {
-                Some(value) => state.marks.insert(mark.key, (value, mark.expires_at)),
-                None => state.marks.remove(&mark.key),
-            };
-        }
-        self.changed.notify_all();
-        Ok(Committed { appended_at: at, firsts, sequence: state.sequence })
+        self.pass(1);
+        self.embedded.append(commit)
     }
 
     fn read(&self, input: &Input, from: u64, bytes: usize) -> Result<Vec<Fetched>, JournalError> {
-        let state = self.state.lock().unwrap();
-        let Some(partition) = state.partitions.get(input) else { return Ok(Vec::new()) };
-        if from < partition.start {
-            return Err(JournalError::Trimmed { input: input.clone(), from, start: partition.start });
+        match self.starts.lock().unwrap().get(input) {
+            Some(start) if from < *start => Err(JournalError::Trimmed { input: input.clone(), from, start: *start }),
+            Some(_) | None => self.embedded.read(input, from, bytes),
         }
-        let mut found: Vec<Fetched> = Vec::new();
-        let mut taken = 0;
-        for (base, at, block, count) in &partition.blocks {
-            if base + u64::from(*count) > from && taken < bytes {
-                taken += block.len();
-                let fetched = Fetched::block(input.clone(), *at, *base, block.clone(), *count).unwrap();
-                found.push(fetched.skip_to(from));
-            }
-        }
-        Ok(found)
     }
 
     fn partitions(&self, topic: &str) -> Result<Vec<(Input, Range<u64>)>, JournalError> {
-        let state = self.state.lock().unwrap();
-        let of = state.partitions.iter().filter(|(input, _)| input.topic == topic);
-        Ok(of.map(|(input, partition)| (input.clone(), partition.start..partition.next)).collect())
+        let mut partitions = self.embedded.partitions(topic)?;
+        let starts = self.starts.lock().unwrap();
+        for (input, offsets) in &mut partitions {
+            offsets.start = starts.get(input).copied().unwrap_or(offsets.start);
+        }
+        Ok(partitions)
     }
 
     fn topics(&self) -> Result<Vec<String>, JournalError> {
-        Ok(self.state.lock().unwrap().partitions.keys().map(|input| input.topic.clone()).collect())
+        self.embedded.topics()
     }
 
     fn mark(&self, key: &str) -> Option<Vec<u8>> {
-        let state = self.state.lock().unwrap();
-        let (value, expires_at) = state.marks.get(key)?;
-        expires_at.is_none_or(|at| at > Time(state.now)).then(|| value.clone())
+        self.embedded.mark(key)
     }
 
     fn marks(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
-        let state = self.state.lock().unwrap();
-        let of = state.marks.iter().filter(|(key, _)| key.starts_with(prefix));
-        of.map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+        self.embedded.marks(prefix)
     }
 
-    fn stage(&self, _name: &str, _subscription: Subscription) -> Result<NoStage, JournalError> {
-        Err(JournalError::Refused { why: "the API has no stage".to_owned() })
+    fn stage(&self, name: &str, subscription: Subscription) -> Result<EmbeddedStage, JournalError> {
+        self.embedded.stage(name, subscription)
     }
 
     fn wait(&self, seen: u64, timeout: Duration) -> u64 {
-        let state = self.state.lock().unwrap();
-        self.changed.wait_timeout_while(state, timeout, |state| state.sequence <= seen).unwrap().0.sequence
-    }
-}
-
-/// The API never takes a stage.
-pub enum NoStage {}
-
-impl Stage for NoStage {
-    fn poll(&mut self, _bytes: usize, _timeout: Duration) -> Result<Vec<Fetched>, JournalError> {
-        match *self {}
-    }
-
-    fn commit(&mut self, _commit: Commit) -> Result<Committed, JournalError> {
-        match *self {}
-    }
-
-    fn seek(&mut self, _input: &Input, _next: u64) -> Result<(), JournalError> {
-        match *self {}
-    }
-
-    fn position(&self, _input: &Input) -> Option<u64> {
-        match *self {}
+        self.embedded.wait(seen, timeout)
     }
 }

@@ -43,7 +43,7 @@ fn alerts_page_from_the_newest_to_the_oldest() {
 
 #[test]
 fn alerts_that_are_not_kept_come_from_the_journal() {
-    let journal = std::sync::Arc::new(crate::journal::MemoryJournal::default());
+    let journal = std::sync::Arc::new(crate::journal::TestJournal::default());
     // 40 MB of alerts: more than are kept whole.
     let message = "x".repeat(100_000);
     (0..400).for_each(|number| put_alert(&journal, number, &message));

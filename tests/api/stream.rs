@@ -97,7 +97,7 @@ fn more_than_is_kept_comes_from_the_journal_in_order() {
 
 #[test]
 fn what_is_gone_is_said_to_be() {
-    let journal = std::sync::Arc::new(crate::journal::MemoryJournal::default());
+    let journal = std::sync::Arc::new(crate::journal::TestJournal::default());
     (0..20).for_each(|number| put_alert(&journal, number, "m"));
     put_block(&journal, "203.0.113.9/32", "b", 5);
     journal.trim(ALERTS, 10);

@@ -21,10 +21,10 @@ use sekisho::event::{
 use sekisho::journal::Journal;
 
 use crate::client::{self, Answer as HttpAnswer};
-use crate::journal::MemoryJournal;
+use crate::journal::TestJournal;
 
 pub struct World {
-    pub journal: Arc<MemoryJournal>,
+    pub journal: Arc<TestJournal>,
     pub projection: Arc<Projection>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<AtomicI64>,
@@ -76,10 +76,10 @@ pub fn world() -> World {
 pub fn world_with(patience: Patience, prepare: impl FnOnce(&std::path::Path)) -> World {
     let data = tempfile::tempdir().unwrap();
     prepare(data.path());
-    start(Arc::new(MemoryJournal::default()), data, patience)
+    start(Arc::new(TestJournal::default()), data, patience)
 }
 
-pub fn start(journal: Arc<MemoryJournal>, data: tempfile::TempDir, patience: Patience) -> World {
+pub fn start(journal: Arc<TestJournal>, data: tempfile::TempDir, patience: Patience) -> World {
     let (log, projection) = (Log::of(&journal), Arc::new(Projection::new(Seed::default())));
     let follower = follow(&projection, log.clone()).unwrap();
     let (metrics, clock) = (Arc::new(Metrics::default()), Arc::new(AtomicI64::new(1_000_000)));
@@ -199,7 +199,7 @@ fn tokio_block<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-fn decide(journal: &MemoryJournal, offset: u64, value: &[u8]) {
+fn decide(journal: &TestJournal, offset: u64, value: &[u8]) {
     let Ok(Entry::Command(command)) = Entry::decode(value) else { panic!("no command") };
     let at = Time(77);
     let result = match &command.order {
@@ -225,7 +225,7 @@ pub fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     out
 }
 
-pub fn put_block(journal: &MemoryJournal, target: &str, id: &str, expires_at: i64) {
+pub fn put_block(journal: &TestJournal, target: &str, id: &str, expires_at: i64) {
     let block = Block {
         id: id.to_owned(),
         action: "block".to_owned(),
@@ -244,7 +244,7 @@ pub fn put_block(journal: &MemoryJournal, target: &str, id: &str, expires_at: i6
     journal.put(BLOCKS, &[(Some(target), &json(&block))]);
 }
 
-pub fn put_lift(journal: &MemoryJournal, target: &str, block: &str) {
+pub fn put_lift(journal: &TestJournal, target: &str, block: &str) {
     let lift = Lift {
         id: "0".repeat(32),
         action: "lift".to_owned(),
@@ -291,6 +291,6 @@ pub fn alert(number: u64, message: &str) -> Vec<u8> {
     })
 }
 
-pub fn put_alert(journal: &MemoryJournal, number: u64, message: &str) {
+pub fn put_alert(journal: &TestJournal, number: u64, message: &str) {
     journal.put(ALERTS, &[(None, &alert(number, message))]);
 }
