@@ -47,6 +47,13 @@ pub struct Folded {
 }
 
 impl Folded {
+    /// Adds what other records led to, and empties that.
+    pub fn take(&mut self, other: &mut Folded) {
+        self.outcomes.append(&mut other.outcomes);
+        self.answers.append(&mut other.answers);
+        self.state_due |= std::mem::take(&mut other.state_due);
+    }
+
     /// Whether nothing leaves.
     pub fn is_empty(&self) -> bool {
         self.outcomes.is_empty() && self.answers.is_empty() && !self.state_due

@@ -12,18 +12,25 @@ use std::time::Duration;
 use crate::catalog::Catalog;
 use crate::event::{Entry, Input, SIGNALS, Time};
 use crate::fold::{Folded, Folder, FolderState, signals};
-use crate::journal::{Commit, Committed, Fetched, Journal, JournalError, NewRecord, Records, Stage, Subscription};
+use crate::journal::{
+    Commit, Committed, Fetched, Journal, JournalError, NewRecord, Records, Stage, StoredRecord, Subscription,
+};
 
 use super::catalogs::{self, Catalogs};
 use super::floors::Floors;
+use super::journalled::{self, PART_BYTES, states};
 use super::outputs::Outputs;
-use super::snapshot::{self, STATES};
+use super::snapshot;
 use super::{NodeError, retry};
 
 /// The name that owns the position of decide.
 pub const STAGE: &str = "decide";
 /// Bytes of packs read at a time: each is up to 512 KiB.
 const POLL_BYTES: usize = 2 << 20;
+
+/// Outcomes of one commit: some five kilobytes each at most, so a commit stays far below what the journal takes. One pack
+/// may add some thousands to it.
+const OUTCOMES_MAX: usize = 2_000;
 
 /// The thread that decides.
 pub struct Decider<J: Journal> {
@@ -67,25 +74,38 @@ impl<J: Journal> Decider<J> {
     /// [`NodeError`]; then this decider is of no more use.
     pub fn step(&mut self, timeout: Duration, stop: &AtomicBool) -> Result<Folded, NodeError> {
         let blocks = self.stage.poll(POLL_BYTES, timeout)?;
-        let mut folded = Folded::default();
-        blocks.iter().try_for_each(|block| fold(&mut self.folder, block, u64::MAX, &mut self.catalogs, &mut folded))?;
-        if blocks.is_empty() {
-            return Ok(folded);
+        let (mut folded, mut whole) = (Folded::default(), Folded::default());
+        for record in blocks.iter().flat_map(Fetched::iter) {
+            fold(&mut self.folder, &record, &mut self.catalogs, &mut folded)?;
+            if folded.outcomes.len() >= OUTCOMES_MAX {
+                self.commit(&mut folded, &mut whole, stop)?;
+            }
         }
-        let mut appends: Vec<(Input, Records)> = Outputs::of(&folded).appends().collect();
-        let state = folded.state_due.then_some(appends.len());
-        if folded.state_due {
-            appends.extend(self.state_records()?);
+        let lost = blocks.iter().filter(|block| block.is_lost()).map(|block| block.offsets().end).max();
+        lost.into_iter().for_each(|next| self.folder.skip_to(next));
+        if !blocks.is_empty() {
+            self.commit(&mut folded, &mut whole, stop)?;
         }
+        Ok(whole)
+    }
+
+    /// Commits what was folded since the last commit, with the place it ends at.
+    fn commit(&mut self, folded: &mut Folded, whole: &mut Folded, stop: &AtomicBool) -> Result<(), NodeError> {
+        let mut appends: Vec<(Input, Records)> = Outputs::of(folded).appends().collect();
+        let outputs = appends.len();
+        let first_part = if folded.state_due { Some(self.add_state(&mut appends, stop)?) } else { None };
         let positions = vec![(signals(), self.folder.next())];
         let commit = Commit { appends, positions, ..Commit::default() };
         let Committed { firsts, .. } = retry::commit(&mut self.stage, &commit, stop)?;
-        if let Some(state) = state {
-            let journalled = commit.appends[state..].iter().zip(&firsts[state..]);
-            let kept = journalled.map(|((input, _), first)| (input.clone(), *first));
-            self.floors.set(kept.chain([(signals(), self.folder.next())]).collect());
+        if let Some(first_part) = first_part {
+            let here = commit.appends[outputs..].iter().zip(&firsts[outputs..]);
+            let mut floors: Vec<(Input, u64)> = here.map(|((input, _), first)| (input.clone(), *first)).collect();
+            floors.extend(first_part.map(|first| (states(), first)));
+            floors.push((signals(), self.folder.next()));
+            self.floors.set(floors);
         }
-        Ok(folded)
+        whole.take(folded);
+        Ok(())
     }
 
     /// The fold and its state.
@@ -107,25 +127,34 @@ impl<J: Journal> Decider<J> {
         &self.floors
     }
 
-    /// The state and the catalog it stands for: a restore begins with them, so what lies before may go.
-    fn state_records(&mut self) -> Result<[(Input, Records); 2], NodeError> {
+    /// Adds the state and the catalog it stands for: a restore begins with them, so what lies before may go. All parts of
+    /// the state but the last are committed at once; gives the offset of the first of those, where there are any.
+    fn add_state(&mut self, appends: &mut Vec<(Input, Records)>, stop: &AtomicBool) -> Result<Option<u64>, NodeError> {
         let bytes = snapshot::encode(&self.folder.save()).map_err(|error| NodeError::Environment {
             what: "the hourly state".to_owned(),
             error: error.to_string(),
             advice: "give the process more memory".to_owned(),
         })?;
+        let mut parts = journalled::parts(self.folder.next(), &bytes, PART_BYTES);
+        let last = parts.pop().unwrap_or_default();
+        let mut first = None;
+        for part in parts {
+            let commit = Commit { appends: vec![(states(), part)], ..Commit::default() };
+            first = first.or(retry::commit(&mut self.stage, &commit, stop)?.firsts.first().copied());
+        }
         let name = self.folder.decide().catalog().hash;
         let text = catalogs::find(&*self.journal, name)?.ok_or(NodeError::NoCatalog(name))?;
-        let (mut state, mut catalog) = (Records::default(), Records::default());
-        state.push(NewRecord { key: Some(STAGE.as_bytes()), value: &bytes, spoofable: false });
+        let mut catalog = Records::default();
         catalog.push(NewRecord { key: Some(name.to_string().as_bytes()), value: &text, spoofable: false });
-        Ok([(states(), state), (catalogs::input(), catalog)])
+        if first.is_none() {
+            appends.push((states(), last));
+        } else {
+            let commit = Commit { appends: vec![(states(), last)], ..Commit::default() };
+            retry::commit(&mut self.stage, &commit, stop)?;
+        }
+        appends.push((catalogs::input(), catalog));
+        Ok(first)
     }
-}
-
-/// The partition of hourly states.
-pub fn states() -> Input {
-    Input { topic: STATES.to_owned(), partition: 0 }
 }
 
 /// The fold as it was when `committed` was, and how it came to be.
@@ -142,7 +171,7 @@ pub fn restored<J: Journal>(
     let usable = |state: &FolderState| state.next >= start && state.next <= committed;
     let state = match snapshot::newest(snapshots, committed).filter(usable) {
         Some(state) => Some(state),
-        None => journalled(journal, committed)?.map(|(_, state)| state).filter(usable),
+        None => journalled::newest(journal, committed)?.map(|(_, state)| state).filter(usable),
     };
     let blind = state.is_none() && start > 0;
     let mut folder = match state {
@@ -155,52 +184,35 @@ pub fn restored<J: Journal>(
         if blocks.is_empty() {
             break;
         }
-        let mut dropped = Folded::default();
-        blocks.iter().try_for_each(|block| fold(&mut folder, block, committed, catalogs, &mut dropped))?;
+        let lost = blocks.iter().filter(|block| block.is_lost()).map(|block| block.offsets().end.min(committed)).max();
+        lost.into_iter().for_each(|next| folder.skip_to(next));
+        let again = blocks.iter().flat_map(Fetched::iter).take_while(|record| record.offset < committed);
+        for record in again {
+            fold(&mut folder, &record, catalogs, &mut Folded::default())?;
+        }
     }
     let to = folder.next();
     Ok((folder, Restored { from, to, blind }))
 }
 
-/// The newest state in the journal that is not beyond `committed`.
-fn journalled<J: Journal>(journal: &J, committed: u64) -> Result<Option<(u64, FolderState)>, JournalError> {
-    let Some((input, range)) = journal.partitions(STATES)?.into_iter().next() else { return Ok(None) };
-    for offset in range.rev() {
-        let blocks = journal.read(&input, offset, 1)?;
-        let record = blocks.iter().flat_map(Fetched::iter).find(|record| record.offset == offset);
-        let state = record.and_then(|record| snapshot::decode(record.value));
-        if let Some(state) = state.filter(|state| state.next <= committed) {
-            return Ok(Some((offset, state)));
-        }
-    }
-    Ok(None)
-}
-
 /// What a restore reads: the newest journalled state and what came since, or everything.
 fn needed<J: Journal>(journal: &J, committed: u64) -> Result<Vec<(Input, u64)>, JournalError> {
-    Ok(match journalled(journal, committed)? {
+    Ok(match journalled::newest(journal, committed)? {
         Some((offset, state)) => vec![(states(), offset), (signals(), state.next)],
         None => vec![(signals(), 0), (catalogs::input(), 0)],
     })
 }
 
-/// Folds the records of a block that lie below `end`.
+/// Folds one record.
 fn fold<J: Journal>(
     folder: &mut Folder,
-    block: &Fetched,
-    end: u64,
+    record: &StoredRecord<'_>,
     catalogs: &mut Catalogs<J>,
     out: &mut Folded,
 ) -> Result<(), NodeError> {
-    if block.is_lost() {
-        folder.skip_to(block.offsets().end.min(end));
-    }
-    for record in block.iter().take_while(|record| record.offset < end) {
-        let (offset, at): (u64, Time) = (record.offset, record.appended_at);
-        let entry = Entry::decode(record.value).map_err(|entry| NodeError::Entry { offset, entry })?;
-        folder.fold((offset, at), entry, &mut |name| catalogs.get(name), out)?;
-    }
-    Ok(())
+    let (offset, at): (u64, Time) = (record.offset, record.appended_at);
+    let entry = Entry::decode(record.value).map_err(|entry| NodeError::Entry { offset, entry })?;
+    folder.fold((offset, at), entry, &mut |name| catalogs.get(name), out)
 }
 
 /// Keys of windows come from attackers; a seed nobody knows keeps them from colliding. It cannot be seen in any result.

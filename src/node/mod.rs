@@ -13,6 +13,7 @@ mod gauges;
 pub mod indexer;
 pub mod ingest;
 mod outputs;
+mod journalled;
 mod lag;
 mod questions;
 mod retry;
