@@ -156,3 +156,102 @@ impl Folder {
 pub fn signals() -> Input {
     Input { topic: SIGNALS.to_owned(), partition: 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use crate::catalog::{Files, KeepExtras, built_in};
+    use crate::config;
+    use crate::event::{Pack, SECOND};
+    use crate::fold::{Batch, Examiner, Ingest, RawRecord, Sightings};
+
+    use super::*;
+
+    const START: i64 = 1_795_435_507_000;
+
+    fn catalog(yaml: &str) -> Arc<Catalog> {
+        let config = config::parse("sekisho.yaml", yaml, &|_| None).expect("a configuration");
+        let rules = ["failed_login", "guessing_one_account", "web_request", "request_flood"];
+        let all = built_in();
+        let wanted = |path: &str| rules.iter().any(|name| path.ends_with(&format!("/{name}.yml")));
+        let rules = all.rules.into_iter().filter(|file| wanted(&file.path)).collect();
+        let files = Files { pipelines: all.pipelines, rules, ..Files::default() };
+        Arc::new(Catalog::build(&config, &files, KeepExtras::Named).unwrap_or_else(|faults| panic!("{faults}")))
+    }
+
+    /// The pack of failed logins, one a second, from the `from`th second on.
+    fn failures(catalog: &Arc<Catalog>, from: u64, to: u64) -> Pack {
+        let input = Input { topic: "login".to_owned(), partition: 0 };
+        let pipeline = catalog.pipeline_named("login").expect("a pipeline");
+        let mut ingest = Ingest::new(Arc::clone(catalog), vec![(input.clone(), pipeline)]);
+        let mut examiner = Examiner::new(Arc::clone(catalog), pipeline);
+        let (mut sightings, mut batch) = (Sightings::default(), Batch::default());
+        for offset in from..to {
+            let at = Time(START + offset as i64 * SECOND);
+            let line = format!(r#"{{"time":"{at}","client_ip":"81.2.69.9","user":"ann","outcome":"failure"}}"#);
+            sightings.clear();
+            examiner.examine(RawRecord { offset, bytes: line.as_bytes(), spoofable: false }, at, &mut sightings);
+            ingest.place(0, (&sightings, 0), at, &mut batch);
+        }
+        batch.take_packs(&[input], catalog.hash).remove(0)
+    }
+
+    /// How many alerts about guessing come of half the failures under one catalog and half under another.
+    fn alerts(first: &Arc<Catalog>, second: &Arc<Catalog>) -> usize {
+        let mut folder = Folder::new(Arc::clone(first), 0, 1);
+        let mut out = Folded::default();
+        let mut catalogs =
+            |name| -> Result<_, Infallible> { Ok(Arc::clone(if name == first.hash { first } else { second })) };
+        let packs = [failures(first, 0, 15), failures(second, 15, 30)];
+        for (offset, pack) in (0u64..).zip(packs) {
+            let at = pack.appended_at;
+            folder
+                .fold((offset, at), Entry::Pack(pack), &mut catalogs, &mut out)
+                .unwrap_or_else(|never| match never {});
+        }
+        // Where nothing counts it, a failed login is an alert by itself.
+        let guessed = |outcome: &&Outcome| matches!(outcome, Outcome::Alert(alert) if alert.sekisho.count >= 25);
+        out.outcomes.iter().filter(guessed).count()
+    }
+
+    #[test]
+    fn windows_of_rules_that_stayed_outlive_a_change_of_catalog() {
+        let plain = catalog("{}");
+        let changed = catalog("networks: { own: [192.0.2.0/24] }\nrules: { disable: [request_flood] }\n");
+        assert_ne!(plain.hash, changed.hash);
+        let whole = alerts(&plain, &plain);
+        assert!(whole > 0, "thirty failures in half a minute");
+        assert_eq!(alerts(&plain, &changed), whole);
+        assert_eq!(alerts(&changed, &plain), whole);
+        let without = catalog("rules: { disable: [guessing_one_account] }\n");
+        assert_eq!(alerts(&plain, &without), 0, "a rule that is gone concludes nothing");
+    }
+
+    #[test]
+    fn a_record_below_the_place_changes_nothing_and_an_hour_asks_for_the_state() {
+        let catalog = catalog("{}");
+        let mut folder = Folder::new(Arc::clone(&catalog), 0, 1);
+        let mut out = Folded::default();
+        let mut catalogs = |_| -> Result<_, Infallible> { Ok(Arc::clone(&catalog)) };
+        let mut fold = |folder: &mut Folder, offset, at, out: &mut Folded| {
+            let entry = Entry::Pack(failures(&catalog, 0, 1));
+            folder.fold((offset, Time(at)), entry, &mut catalogs, out).unwrap_or_else(|never| match never {});
+        };
+        fold(&mut folder, 0, START, &mut out);
+        assert!(!out.state_due, "the first hour has only begun");
+        let before = folder.save();
+        fold(&mut folder, 0, START, &mut out);
+        assert!(folder.save() == before);
+        let quiet = Pack { from: 1, to: 1, signals: Vec::new(), tallies: Vec::new(), ..failures(&catalog, 0, 1) };
+        folder
+            .fold(
+                (1, Time(START + HOUR)),
+                Entry::Pack(quiet),
+                &mut |_| Ok::<_, Infallible>(Arc::clone(&catalog)),
+                &mut out,
+            )
+            .unwrap_or_else(|never| match never {});
+        assert!(out.state_due);
+    }
+}

@@ -23,6 +23,7 @@ pub struct Indexer<J> {
     catalog: Arc<Catalog>,
     /// By [`PipelineIndex`].
     readers: Vec<Option<Reader>>,
+    index: Index,
     writer: Writer,
     durable: Durable,
     /// Records that retention deleted before they were indexed.
@@ -70,7 +71,7 @@ impl<J: Journal> Indexer<J> {
         let durable = Durable::default();
         durable.set(writer.positions());
         let readers = catalog.pipelines.iter().map(|_| None).collect();
-        Ok(Indexer { journal, catalog, readers, writer, durable, missed: 0 })
+        Ok(Indexer { journal, catalog, readers, index: index.clone(), writer, durable, missed: 0 })
     }
 
     /// Indexes what there is, a few megabytes of each partition, and commits where that is due. Gives how many records
@@ -92,6 +93,14 @@ impl<J: Journal> Indexer<J> {
             self.commit()?;
         }
         Ok(records)
+    }
+
+    /// Whether the disk has room for more (index-durability sheet §3.3): the journal needs what is left.
+    pub fn has_room(&self) -> bool {
+        let Ok(disk) = rustix::fs::statvfs(self.index.directory()) else { return true };
+        // About what documents take of their lines, with the raw line kept (limits sheet §5).
+        let taken = self.index.status().raw_bytes / 2;
+        index::may_write(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize, taken)
     }
 
     /// Makes everything added durable.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::api::projection::{Projection, Seed};
+use crate::api::projection::{Allowed, Projection, Seed};
 use crate::api::{self, Check, Log, Metrics, Services};
 use crate::catalog::Catalog;
 use crate::collect::HTTP_PARTITION;
 use crate::config::Config;
-use crate::event::Input;
+use crate::event::{Input, Time};
 use crate::index::Index;
 use crate::journal::embedded::Embedded;
+use crate::respond::Standing;
 
 use super::stages::Shared;
 use super::{NodeError, questions, shown, start};
@@ -28,6 +29,8 @@ pub struct Lent {
     pub reading: Arc<Catalog>,
     pub index: Index,
     pub shared: Arc<Shared>,
+    /// What holds as the node starts: records tell the rest.
+    pub standing: Standing,
     pub data: PathBuf,
 }
 
@@ -37,7 +40,7 @@ pub struct Lent {
 /// Where the journal cannot be read.
 pub fn lend(lent: Lent, config: &Config) -> Result<(Services, api::Follower), NodeError> {
     let log = Log::of(&lent.journal);
-    let projection = Arc::new(Projection::new(Seed::default()));
+    let projection = Arc::new(Projection::new(seed(lent.standing.clone(), lent.journal.appended_at())));
     let follower = api::projection::follow(&projection, log.clone())?;
     let metrics = Arc::new(Metrics::default());
     shown::name(&metrics, &lent);
@@ -65,6 +68,17 @@ pub fn lend(lent: Lent, config: &Config) -> Result<(Services, api::Follower), No
         data: lent.data,
     };
     Ok((services, follower))
+}
+
+/// What is older than the journal; whatever its records say comes on top.
+fn seed(standing: Standing, at: Time) -> Seed {
+    let allowed = |network| Allowed { network, by: String::new(), at, reason: String::new() };
+    Seed {
+        blocks: standing.blocks,
+        incidents: standing.incidents,
+        allowed: standing.allowed.into_iter().map(allowed).collect(),
+        positions: BTreeMap::new(),
+    }
 }
 
 fn checks(shared: &Shared) -> Vec<Check> {

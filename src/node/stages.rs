@@ -233,8 +233,13 @@ pub fn index<J: Journal>(
     stop: &AtomicBool,
 ) -> Result<(), NodeError> {
     let mut seen = 0;
+    let mut room = Room::default();
     loop {
         let stopping = stop.load(Ordering::Acquire);
+        if !room.is_there(&indexer, shared) && !stopping && !shared.hurries() {
+            std::thread::sleep(WAIT);
+            continue;
+        }
         match indexer.step() {
             Ok(0) if stopping => break,
             Ok(0) => seen = journal.wait(seen, WAIT),
@@ -252,6 +257,31 @@ pub fn index<J: Journal>(
         (shared.tell)(&format!("{error}\n  = the next start indexes the rest again"));
     }
     Ok(())
+}
+
+/// Whether the index may write, asked once in a while.
+#[derive(Default)]
+struct Room {
+    asked: Option<Instant>,
+    missing: bool,
+}
+
+impl Room {
+    fn is_there<J: Journal>(&mut self, indexer: &Indexer<J>, shared: &Shared) -> bool {
+        if self.asked.is_some_and(|asked| asked.elapsed() < TICK) {
+            return !self.missing;
+        }
+        self.asked = Some(Instant::now());
+        let missing = !indexer.has_room();
+        if missing && !self.missing {
+            (shared.tell)(
+                "the index waits: the disk is nearly full, and the journal needs what is left\n  = detection and searches go \
+                 on; free some space, or lower retention.index.bytes",
+            );
+        }
+        self.missing = missing;
+        !missing
+    }
 }
 
 /// Opens the index again until that works, or the node stops.

@@ -33,8 +33,10 @@ const SERVER_WITHIN: Duration = Duration::from_secs(2);
 const RETAIN_EVERY: Duration = Duration::from_secs(10);
 /// How often a thread that waits looks whether it shall stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Memory of the thread that indexes: more is hardly faster (limits sheet §5), and the node stays below a gigabyte.
-const INDEX_BYTES: usize = 150 << 20;
+/// Threads that index: it is by far the most work of all, so on two cores it takes what detection leaves of both.
+const INDEX_THREADS: usize = 2;
+/// Memory of each of them: more is hardly faster (limits sheet §5), and the node stays below a gigabyte.
+const INDEX_BYTES: usize = 100 << 20;
 
 /// What a node is started with.
 pub struct Given {
@@ -78,6 +80,7 @@ impl Node {
                 restored.from
             ));
         }
+        let standing = decider.folder().decide().responder().standing();
         let (shared, floors) = (Arc::new(Shared::new(Arc::clone(&tell))), decider.floors().clone());
         let ingester = Ingester::start(&*journal, Arc::clone(&judging), &text)?;
         let index = Index::open(&data.join("index"), SearchSettings::default())?;
@@ -89,6 +92,7 @@ impl Node {
             reading,
             index,
             shared: Arc::clone(&shared),
+            standing,
             data: data.clone(),
         };
         let (services, follower) = services::lend(lent, &config)?;
@@ -160,7 +164,7 @@ impl Node {
 fn writer_settings(config: &Config) -> WriterSettings {
     let Keep { age, bytes } = config.retention.index;
     let retention = Retention { age_max: age, bytes_max: bytes };
-    WriterSettings { threads: 1, memory_bytes: INDEX_BYTES, split: SplitLimits::default(), retention }
+    WriterSettings { threads: INDEX_THREADS, memory_bytes: INDEX_BYTES, split: SplitLimits::default(), retention }
 }
 
 /// Deletes what is older or more than is kept, as far as nobody needs it.

@@ -30,6 +30,7 @@ pub(super) struct Active {
     pub(super) id: Id,
     pub(super) level: Level,
     pub(super) origin: Origin,
+    pub(super) issued_at: Time,
     pub(super) expires_at: Time,
     /// 1 for a first offence; 0 where no rule asked.
     pub(super) offence: u32,
@@ -66,6 +67,11 @@ impl Blocks {
     /// How many of them rules asked for.
     pub(super) fn of_rules(&self) -> u64 {
         self.of_rules
+    }
+
+    /// All of them, by target.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Prefix, &Active)> {
+        self.active.iter()
     }
 
     pub(super) fn get(&self, target: Prefix) -> Option<&Active> {

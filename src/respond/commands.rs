@@ -73,6 +73,7 @@ impl Responder {
             id,
             level: order.level,
             origin: order.ordered_by.origin(),
+            issued_at: self.state.journal,
             expires_at: self.state.journal.plus(order.ttl),
             offence: 0,
             failures: None,

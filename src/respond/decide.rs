@@ -140,7 +140,8 @@ impl Responder {
         out: &mut Vec<Outcome>,
     ) {
         let Wanted { target, level, expires_at, offence, .. } = wanted;
-        let active = Active { id, level, origin: Origin::Rule, expires_at, offence, failures };
+        let issued_at = self.state.journal;
+        let active = Active { id, level, origin: Origin::Rule, issued_at, expires_at, offence, failures };
         self.state.blocks.set(target, active);
         out.push(Outcome::Block(Box::new(Block {
             id: id.to_string(),

@@ -66,6 +66,11 @@ impl Incidents {
         incident
     }
 
+    /// The last incident of each entity, by the entity's name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Incident> {
+        self.entities.values()
+    }
+
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
     }

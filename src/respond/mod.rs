@@ -23,6 +23,7 @@ mod alert;
 mod text;
 mod commands;
 mod recheck;
+mod standing;
 mod counters;
 
 mod prefix;
@@ -38,3 +39,4 @@ pub use prefix::Prefix;
 pub use recheck::{contradictions, is_opening, receipt_contradictions};
 pub use responder::{Responder, State};
 pub use settings::{Budget, RuleSettings, Settings};
+pub use standing::Standing;
