@@ -129,12 +129,12 @@ impl Pump {
     /// Hands over what is there; whether there was anything.
     async fn advance(&mut self) -> Result<bool, End> {
         let kept = self.api.services.projection.view().recent.since(self.cursor, STREAM_READ_BYTES);
-        let entries = match kept {
-            Some(entries) => entries,
+        let (entries, moved) = match kept {
+            Some(entries) => (entries, false),
             None => self.catch_up().await?,
         };
         if entries.is_empty() {
-            return Ok(false);
+            return Ok(moved);
         }
         let (mut piece, mut reached) = (Vec::new(), self.cursor);
         for entry in &entries {
@@ -154,16 +154,16 @@ impl Pump {
         Ok(true)
     }
 
-    /// What lies in the journal only.
-    async fn catch_up(&mut self) -> Result<Vec<StreamEntry>, End> {
+    /// What lies in the journal only, and whether something that is gone was stepped over.
+    async fn catch_up(&mut self) -> Result<(Vec<StreamEntry>, bool), End> {
         let (log, cursor) = (self.api.services.log.clone(), self.cursor);
         let older = blocking(move || Ok(older(&log, cursor)?)).await.map_err(|fault| End::Fault(fault.message))?;
         if let Some(cursor) = older.gap {
             self.cursor = cursor;
-            let gap = self.event("gap", "some events are older than the journal: they are not here any more");
+            let gap = self.event("gap", "some events are not in the journal any more: they were too old, or damaged");
             self.send(gap).await?;
         }
-        Ok(older.entries)
+        Ok((older.entries, older.gap.is_some()))
     }
 
     async fn send(&self, piece: Bytes) -> Result<(), End> {
@@ -207,7 +207,8 @@ fn older(log: &Log, cursor: Cursor) -> Result<Older, JournalError> {
     Ok(Older { entries, gap: (found != cursor).then_some(found) })
 }
 
-/// Entries of one topic from an offset on, and where they begin: further on where some are gone.
+/// Entries of one topic from an offset on, and where they begin: further on where some are gone. It ends before the next
+/// that are gone, so that a gap is told where it is.
 fn read(log: &Log, topic: &str, from: u64) -> Result<(Vec<StreamEntry>, u64), JournalError> {
     let (mut begin, input) = (from, input(topic));
     let fetched = loop {
@@ -216,9 +217,15 @@ fn read(log: &Log, topic: &str, from: u64) -> Result<(Vec<StreamEntry>, u64), Jo
             other => break other?,
         }
     };
-    let lost = fetched.iter().take_while(|block| block.is_lost()).last().map(|block| block.offsets().end);
-    let records = fetched.iter().flat_map(|block| block.iter());
-    Ok((records.filter_map(|record| entry_of(topic, &record)).collect(), lost.unwrap_or(begin)))
+    let mut entries = Vec::new();
+    for block in &fetched {
+        match (block.is_lost(), entries.is_empty()) {
+            (true, true) => begin = block.offsets().end,
+            (true, false) => break,
+            (false, _) => entries.extend(block.iter().filter_map(|record| entry_of(topic, &record))),
+        }
+    }
+    Ok((entries, begin))
 }
 
 /// The body of a stream: the pieces, then the farewell.

@@ -136,6 +136,18 @@ fn stopping_lets_requests_end_and_takes_no_new_ones() {
 }
 
 #[test]
+fn a_search_ends_when_its_client_is_gone() {
+    let world = world();
+    world.gate.shut(true);
+    let mut socket = connect(world.address);
+    socket.write_all(b"GET /api/v1/search HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    while !world.get("/api/v1/status").text().contains("\"searches\":1") {}
+    drop(socket);
+    // The gate stays shut: only the word that nobody waits ends it.
+    while !world.get("/api/v1/status").text().contains("\"searches\":0") {}
+}
+
+#[test]
 fn searches_beyond_the_limit_are_told_to_come_again() {
     let world = world();
     world.gate.shut(true);

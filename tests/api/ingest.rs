@@ -3,9 +3,13 @@
 use std::io::Write;
 
 use sekisho::event::{DAY, LINE_BYTES_MAX};
+use std::sync::Arc;
+
 use sekisho::journal::JournalError;
+use sekisho::journal::embedded::Fault;
 
 use crate::client::connect;
+use crate::journal::TestJournal;
 use crate::world::{patient, start, world, world_with};
 
 const NGINX: &str = "/api/v1/ingest/nginx";
@@ -98,7 +102,7 @@ fn a_key_is_remembered_over_a_restart_and_forgotten_after_a_day() {
     let first_world = world();
     let key = [("Idempotency-Key", "batch-1")];
     let first = first_world.post(NGINX, &key, b"a\nb\n").text();
-    let journal = std::sync::Arc::clone(&first_world.journal);
+    let journal = Arc::clone(&first_world.journal);
     first_world.stop();
     let world = start(journal, tempfile::tempdir().unwrap(), patient());
     assert_eq!(world.post(NGINX, &key, b"a\nb\n").text(), first);
@@ -108,6 +112,33 @@ fn a_key_is_remembered_over_a_restart_and_forgotten_after_a_day() {
     world.journal.pass(1_000_000 + DAY);
     world.post(NGINX, &[], b"a day later");
     assert_eq!(world.post(NGINX, &key, b"a\nb\n").json()["first"], 3);
+}
+
+#[test]
+fn a_crash_at_any_moment_of_a_request_leaves_its_lines_once() {
+    let key = [("Idempotency-Key", "batch-1")];
+    let mut whole = 0;
+    for action in 0.. {
+        let disk = sekisho::journal::embedded::SimulatedDisk::new(action);
+        let before = start(Arc::new(TestJournal::on(disk.clone())), tempfile::tempdir().unwrap(), patient());
+        before.post(NGINX, &[], b"before");
+        disk.plan(Fault::Crash(action));
+        let first = before.post(NGINX, &key, b"a\nb\n");
+        before.stop();
+        disk.restart();
+        let after = start(Arc::new(TestJournal::on(disk)), tempfile::tempdir().unwrap(), patient());
+        let again = after.post(NGINX, &key, b"a\nb\n");
+        assert_eq!((again.status, again.json()["first"].as_u64()), (200, Some(1)), "crash at action {action}");
+        assert_eq!(after.journal.values("nginx"), [&b"before"[..], b"a", b"b"], "crash at action {action}");
+        if first.status == 200 {
+            assert_eq!(first.text(), again.text());
+            whole += 1;
+        }
+        if whole == 2 {
+            return;
+        }
+        assert!(action < 100, "a request takes a handful of actions");
+    }
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct TestJournal {
     failing: Mutex<Option<JournalError>>,
     /// Where logs begin that retention has cut, offset by offset where the journal itself deletes whole segments.
     starts: Mutex<BTreeMap<Input, u64>>,
+    /// Offsets that a repair could not save.
+    lost: Mutex<Vec<(Input, Range<u64>)>>,
 }
 
 fn partition(topic: &str) -> Input {
@@ -25,16 +27,27 @@ fn partition(topic: &str) -> Input {
 
 impl Default for TestJournal {
     fn default() -> TestJournal {
-        let now = Arc::new(AtomicI64::new(1));
-        let clock = Arc::clone(&now);
-        let settings = Settings { segment_bytes: 4 << 20, ..Settings::small() };
-        let clock = Arc::new(move || Time(clock.load(Ordering::SeqCst)));
-        let embedded = Embedded::open_on(Arc::new(SimulatedDisk::new(1)), clock, settings).unwrap();
-        TestJournal { embedded, now, failing: Mutex::default(), starts: Mutex::default() }
+        TestJournal::on(SimulatedDisk::new(1))
     }
 }
 
 impl TestJournal {
+    /// The journal of a disk.
+    pub fn on(disk: SimulatedDisk) -> TestJournal {
+        let now = Arc::new(AtomicI64::new(1));
+        let clock = Arc::clone(&now);
+        let settings = Settings { segment_bytes: 4 << 20, ..Settings::small() };
+        let clock = Arc::new(move || Time(clock.load(Ordering::SeqCst)));
+        let embedded = Embedded::open_on(Arc::new(disk), clock, settings).unwrap();
+        let (failing, starts, lost) = (Mutex::default(), Mutex::default(), Mutex::default());
+        TestJournal { embedded, now, failing, starts, lost }
+    }
+
+    /// Loses a record, as a repair does that finds it damaged.
+    pub fn lose(&self, topic: &str, offset: u64) {
+        self.lost.lock().unwrap().push((partition(topic), offset..offset + 1));
+    }
+
     /// Appends records of one topic's partition 0 and gives the first's offset.
     pub fn put(&self, topic: &str, records: &[(Option<&str>, &[u8])]) -> u64 {
         let mut buffer = Records::default();
@@ -88,7 +101,17 @@ impl Journal for TestJournal {
     fn read(&self, input: &Input, from: u64, bytes: usize) -> Result<Vec<Fetched>, JournalError> {
         match self.starts.lock().unwrap().get(input) {
             Some(start) if from < *start => Err(JournalError::Trimmed { input: input.clone(), from, start: *start }),
-            Some(_) | None => self.embedded.read(input, from, bytes),
+            Some(_) | None => {
+                let lost = self.lost.lock().unwrap();
+                let gone =
+                    |block: &Fetched| lost.iter().any(|(of, offsets)| of == input && *offsets == block.offsets());
+                let read = self.embedded.read(input, from, bytes)?.into_iter();
+                let seen = |block: Fetched| match gone(&block) {
+                    true => Fetched::lost(input.clone(), block.appended_at, block.offsets()),
+                    false => block,
+                };
+                Ok(read.map(seen).collect())
+            }
         }
     }
 

@@ -117,6 +117,24 @@ fn what_is_gone_is_said_to_be() {
 }
 
 #[test]
+fn what_a_repair_left_out_is_told_where_it_is() {
+    let journal = std::sync::Arc::new(crate::journal::TestJournal::default());
+    (0..6).for_each(|number| put_alert(&journal, number, "m"));
+    [2, 3, 5].iter().for_each(|offset| journal.lose(ALERTS, *offset));
+    let world = start(journal, tempfile::tempdir().unwrap(), patient());
+    let mut events = Events::open(world.address, Some("0-0"));
+    let told = |event: &Event| if event.name == "alert" { what(event) } else { format!("{} {}", event.name, event.id) };
+    let seen: Vec<String> = take(&mut events, 6).iter().map(told).collect();
+    assert_eq!(seen, ["hello 0-0", "alert ", "alert 1", "gap 4-0", "alert 4", "gap 6-0"]);
+    world.journal.lose(ALERTS, 6);
+    put_alert(&world.journal, 6, "m");
+    put_alert(&world.journal, 7, "m");
+    let seen: Vec<String> = take(&mut events, 2).iter().map(told).collect();
+    assert_eq!(seen, ["gap 7-0", "alert 7"]);
+    assert_eq!(world.projection.view().counts.missed, 4);
+}
+
+#[test]
 fn a_slow_reader_is_told_so_and_holds_nobody_up() {
     let world = world_with(Patience { stream: Duration::from_millis(50), ..patient() }, |_| {});
     let mut slow = Events::open(world.address, None);

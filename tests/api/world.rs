@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -49,8 +49,12 @@ impl Gate {
         self.opened.notify_all();
     }
 
-    fn pass(&self) {
-        drop(self.opened.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
+    /// Waits until it is open, or until nobody waits for the answer any more.
+    fn pass(&self, cancelled: &AtomicBool) {
+        let mut shut = self.shut.lock().unwrap();
+        while *shut && !cancelled.load(Ordering::SeqCst) {
+            shut = self.opened.wait_timeout(shut, Duration::from_millis(5)).unwrap().0;
+        }
     }
 }
 
@@ -106,8 +110,8 @@ pub fn start(journal: Arc<TestJournal>, data: tempfile::TempDir, patience: Patie
 
 /// Events that answer in a way one can recognise.
 fn events(asked: Arc<Mutex<Vec<SearchRequest>>>, gate: Arc<Gate>) -> Events {
-    let search = move |request: &SearchRequest, _: &std::sync::atomic::AtomicBool| {
-        gate.pass();
+    let search = move |request: &SearchRequest, cancelled: &AtomicBool| {
+        gate.pass(cancelled);
         asked.lock().unwrap().push(request.clone());
         if request.selection.query == "client.ip:" {
             return Err(SearchFault::Query { character: 10, length: 1, message: "a value is missing".to_owned() });

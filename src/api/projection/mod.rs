@@ -149,6 +149,10 @@ impl View {
             self.recent.push(topic, &record);
         }
         self.set_next(topic, offsets.end);
+        if fetched.is_lost() {
+            // Streams must not step over it unseen: they read the journal, and say what is gone.
+            self.set_cursor();
+        }
     }
 
     /// Folds one record in; `None` where it is not what the topic holds.
