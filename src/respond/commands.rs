@@ -3,6 +3,7 @@
 //! Commands are records of the journal like everything else, so each brings the journal's time with it. Deliberately
 //! without a say in who may order what: that is the API's.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use ipnet::IpNet;
@@ -97,14 +98,15 @@ impl Responder {
     ///
     /// # Errors
     ///
-    /// [`Full`] where there are too many; those that found room are allowed.
+    /// [`Full`] where there would be too many; none is allowed then.
     pub fn allow(&mut self, networks: &[IpNet], by: &str, at: Time, out: &mut Vec<Outcome>) -> Result<(), Full> {
         self.pass(at, out);
+        let networks: BTreeSet<Prefix> = networks.iter().map(|network| Prefix::network(*network)).collect();
+        let new = networks.iter().filter(|network| self.state.allowed.get(**network).is_none()).count();
+        if self.state.allowed.len() + new > ALLOWED_MAX {
+            return Err(Full);
+        }
         for network in networks {
-            let network = Prefix::network(*network);
-            if self.state.allowed.get(network).is_none() && self.state.allowed.len() >= ALLOWED_MAX {
-                return Err(Full);
-            }
             self.state.allowed.insert(network, ());
             self.lift_overlapping(network, LiftCause::Allowlist, Some(&clean(by)), out);
         }
