@@ -34,7 +34,8 @@
 //! 9. *Cause.* Ids and receipts follow from records alone.
 //! 10. *Order of safety.* A position never moves before its effects.
 //!
-//! They are tested as properties in `tests/laws.rs`; the tenth belongs to the journal.
+//! They are tested as properties in `tests/laws.rs`; the first, second, fourth and tenth also over a journal that fails
+//! anywhere (`node`), and with processes that are killed.
 //!
 //! # What we deliberately do not do
 //!
