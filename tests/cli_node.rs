@@ -106,6 +106,13 @@ impl Node {
         serde_json::from_str(&self.prints(words)).unwrap()
     }
 
+    /// All that a command over the data directory says, which must end with this status.
+    fn disk(&self, code: i32, words: &[&str]) -> String {
+        let run = self.run(&[words, &["--data", &self.path("data")]].concat());
+        assert_eq!(run.code, Some(code), "{words:?}: {} {}", run.out, run.err);
+        run.out + &run.err
+    }
+
     /// What a command that must fail with this status says.
     fn refuses(&self, code: i32, words: &[&str]) -> String {
         let run = self.run(words);
@@ -229,6 +236,47 @@ fn keys() {
     assert_eq!(removed.code, Some(0), "{}", removed.err);
     assert!(node.refuses(1, &["keys", "remove", "reader", "--data", &data]).contains("no key named"));
     assert!(node.refuses(3, &["keys", "list", "--data", &node.path("none")]).contains("no data directory"));
+}
+
+#[test]
+fn the_log_and_the_index_on_disk() {
+    let mut node = Node::start();
+    node.feed(&lines());
+    node.prints(&["blocks", "add", "1.2.3.4", "--reason", "by hand"]);
+    // While the node runs.
+    assert!(node.disk(0, &["journal", "list"]).contains("nginx/0 0..6"));
+    let listed: Value = serde_json::from_str(&node.disk(0, &["journal", "list", "-o", "json"])).unwrap();
+    assert!(listed[0]["records"].as_u64().unwrap() > 6);
+    let line: Value = serde_json::from_str(&node.disk(0, &["journal", "dump", "nginx/0/5"])).unwrap();
+    assert!(line["text"].as_str().unwrap().starts_with("203.0.113.66"), "{line}");
+    let signals = node.disk(0, &["journal", "dump", "sekisho.signals"]);
+    assert!(signals.contains("\"pack\"") && signals.contains("by hand") && !signals.contains("unread"), "{signals}");
+    assert!(node.disk(1, &["journal", "dump", "nginx/0/99"]).contains("no such record"));
+    node.disk(2, &["journal", "dump", "nginx/x"]);
+    assert!(node.disk(0, &["journal", "verify"]).starts_with("whole"));
+    assert!(node.disk(3, &["journal", "repair"]).contains("in use by process"));
+    assert!(node.disk(3, &["index", "verify"]).contains("in use by process"));
+    assert!(node.disk(3, &["index", "rebuild"]).contains("in use by process"));
+    assert!(node.refuses(3, &["journal", "list", "--data", "/"]).contains("no journal in"));
+    // And once it is gone.
+    node.child.kill().unwrap();
+    node.child.wait().unwrap();
+    assert!(node.disk(0, &["journal", "repair"]).contains("nothing to repair"));
+    assert!(node.disk(0, &["index", "verify"]).starts_with("whole: 6 events"));
+    std::fs::remove_dir_all(node.path("data/index")).unwrap();
+    assert!(node.disk(3, &["index", "verify"]).contains("no index"));
+    assert!(node.disk(0, &["index", "rebuild"]).contains("6 records are indexed"));
+    assert!(node.disk(0, &["index", "verify"]).starts_with("whole: 6 events"));
+    assert!(!std::path::Path::new(&node.path("data/index.rebuilt")).exists());
+    let file = listed[0]["file"].as_str().unwrap();
+    let mut bytes = std::fs::read(file).unwrap();
+    let at = listed[0]["bytes"].as_u64().unwrap() as usize / 2;
+    bytes[at] ^= 1;
+    std::fs::write(file, &bytes).unwrap();
+    let damaged = node.disk(1, &["journal", "verify"]);
+    assert!(damaged.contains("DAMAGED") && damaged.contains("sekisho journal repair"), "{damaged}");
+    assert!(node.disk(0, &["journal", "repair"]).contains("journal.damaged-1"));
+    assert!(node.disk(0, &["journal", "verify"]).starts_with("whole"));
 }
 
 #[test]

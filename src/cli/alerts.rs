@@ -1,7 +1,12 @@
 //! `sekisho alerts`: what was concluded, and the lines it rests on. I/O.
 
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::document::parse_duration;
+use crate::event::Time;
+use crate::node::start::now;
 
 use super::door::{Door, Node, encoded, read_item};
 use super::output::{Format, Output, remark};
@@ -11,7 +16,7 @@ use super::{CliError, Status};
 /// What follows `sekisho alerts`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  sekisho alerts list --severity major
+  sekisho alerts list --since 1h --severity major
   sekisho alerts list --entity 203.0.113.9 -o json
   sekisho alerts show 5b0bf0951586a625141a7ee8fd45727d")]
 pub(super) struct Arguments {
@@ -29,6 +34,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct List {
+    /// Only of so long until now: 1h, 7d
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    since: Option<i64>,
     /// Only of this severity: minor, moderate, major, critical
     #[arg(long, value_name = "SEVERITY")]
     severity: Option<String>,
@@ -67,11 +75,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
     }
 }
 
+fn length(text: &str) -> Result<i64, String> {
+    parse_duration(text).filter(|length| *length > 0).ok_or_else(|| "not a length of time such as 1h or 7d".to_owned())
+}
+
 fn run_list(list: &List) -> Result<Status, CliError> {
     let asked = [("severity", &list.severity), ("rule", &list.rule), ("entity", &list.entity)];
     let parameters: Vec<_> = asked.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     let mut alerts = Vec::new();
-    let mut take = |item: &RawValue| read_item(item).map(|read| alerts.push(read)).map(|()| true);
+    let since = list.since.map(|length| now().plus(-length));
+    let mut take = |item: &RawValue| {
+        let alert = read_item(item)?;
+        let fits = since.is_none_or(|since| Time::deserialize(&alert["@timestamp"]).is_ok_and(|at| at >= since));
+        alerts.extend(fits.then_some(alert));
+        Ok(fits)
+    };
     let ended = list.door.open()?.each("/api/v1/alerts", &parameters, (list.limit, "after"), &mut take)?;
     let mut out = Output::stdout();
     match list.output {

@@ -14,6 +14,8 @@ mod demo;
 mod door;
 mod error;
 mod export;
+mod index;
+mod journal;
 mod keys;
 mod load;
 mod order;
@@ -68,6 +70,10 @@ enum Command {
     Allow(allow::Arguments),
     /// Make, list and take away API keys
     Keys(keys::Arguments),
+    /// Look at the log of a data directory, check it, repair it
+    Journal(journal::Arguments),
+    /// Check the index of a data directory, or make it again from the journal
+    Index(index::Arguments),
     /// Judge logs from files: alerts, blocks, lifts and incidents as files
     Replay(replay::Arguments),
     /// Show the events that a pipeline makes of the lines on stdin
@@ -112,6 +118,8 @@ fn run(command: Command) -> Result<Status, CliError> {
         Command::Alerts(arguments) => alerts::run(&arguments),
         Command::Allow(arguments) => allow::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Index(arguments) => index::run(&arguments),
+        Command::Journal(arguments) => journal::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Blocks(arguments) => blocks::run(&arguments),
