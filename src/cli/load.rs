@@ -84,6 +84,21 @@ impl Loaded {
         loaded
     }
 
+    /// Reads the configuration alone: for commands that ask where a node is, not what it judges by.
+    ///
+    /// # Errors
+    /// All faults of the file, as one message.
+    pub(super) fn settings_of(path: Option<&Path>) -> Result<Config, CliError> {
+        let Some(path) = path else { return Ok(Config::default()) };
+        let text = read_text(path).map_err(|fault| {
+            let mut faults = Faults::default();
+            faults.push(fault);
+            CliError::from(&faults)
+        })?;
+        let environment = |name: &str| std::env::var(name).ok();
+        config::parse(&name_of(path), &text, &environment).map_err(|faults| CliError::from(&faults))
+    }
+
     fn take_config(&mut self, path: &Path, text: &str) {
         let environment = |name: &str| std::env::var(name).ok();
         match config::parse(&name_of(path), text, &environment) {

@@ -4,19 +4,30 @@
 //! [`output::visible`] before it reaches a terminal.
 #![expect(clippy::disallowed_methods, reason = "the command line reads files, the environment and the terminal")]
 
+mod alerts;
+mod allow;
 mod blocks;
 mod check;
 mod config;
 mod decode;
 mod demo;
+mod door;
 mod error;
 mod export;
+mod index;
+mod journal;
+mod keys;
 mod load;
+mod order;
 pub mod output;
 mod pipelines;
 mod replay;
+mod row;
 mod rules;
 mod run;
+mod search;
+mod status;
+mod tail;
 mod test;
 
 use std::process::ExitCode;
@@ -45,12 +56,28 @@ struct Cli {
 enum Command {
     /// Run a node: collect, judge, search and block, until told to stop
     Run(run::Arguments),
+    /// Find events that the node has seen
+    Search(search::Arguments),
+    /// Watch events as they come in
+    Tail(tail::Arguments),
+    /// Show how the node stands
+    Status(status::Arguments),
+    /// Show alerts, and what they rest on
+    Alerts(alerts::Arguments),
+    /// Show, order, lift and verify blocks
+    Blocks(blocks::Arguments),
+    /// Show and change who is never blocked
+    Allow(allow::Arguments),
+    /// Make, list and take away API keys
+    Keys(keys::Arguments),
+    /// Look at the log of a data directory, check it, repair it
+    Journal(journal::Arguments),
+    /// Check the index of a data directory, or make it again from the journal
+    Index(index::Arguments),
     /// Judge logs from files: alerts, blocks, lifts and incidents as files
     Replay(replay::Arguments),
     /// Show the events that a pipeline makes of the lines on stdin
     Decode(decode::Arguments),
-    /// Derive blocks again from their receipts
-    Blocks(blocks::Arguments),
     /// Check configuration, pipelines and rules; report every fault at once
     Check(check::Arguments),
     /// Run the samples inside pipelines and the examples inside rules
@@ -85,6 +112,14 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<Status, CliError> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Search(arguments) => search::run(&arguments),
+        Command::Tail(arguments) => tail::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Alerts(arguments) => alerts::run(&arguments),
+        Command::Allow(arguments) => allow::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Index(arguments) => index::run(&arguments),
+        Command::Journal(arguments) => journal::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Blocks(arguments) => blocks::run(&arguments),

@@ -88,6 +88,15 @@ impl Output {
     pub fn json<T: Serialize>(&mut self, value: &T) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| CliError::environment(format!("cannot write as JSON: {error}")))?;
+        self.json_text(&text)
+    }
+
+    /// Prints a JSON text on a line of its own, otherwise as [`Output::json`] does. Its bytes stay what they are but for
+    /// characters that are made visible.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub fn json_text(&mut self, text: &str) -> Result<(), CliError> {
         let mut shown = String::with_capacity(text.len() + 1);
         for c in text.chars() {
             if c != '\n' && (c.is_control() || reorders(c)) {
