@@ -18,6 +18,7 @@ use super::catalogs::{self, Catalogs};
 use super::floors::Floors;
 use super::outputs::Outputs;
 use super::snapshot::{self, STATES};
+use super::steps::{Step, Steps};
 use super::{NodeError, retry};
 
 /// The name that owns the position of decide.
@@ -32,6 +33,7 @@ pub struct Decider<J: Journal> {
     catalogs: Catalogs<J>,
     journal: Arc<J>,
     floors: Floors,
+    pub(super) steps: Steps,
 }
 
 /// How a decider came to its state.
@@ -58,7 +60,8 @@ impl<J: Journal> Decider<J> {
         stage.seek(&signals(), restored.to)?;
         let floors = Floors::default();
         floors.set(needed(&**journal, committed)?);
-        Ok((Decider { stage, folder, catalogs, journal: Arc::clone(journal), floors }, restored))
+        let (journal, steps) = (Arc::clone(journal), Steps::default());
+        Ok((Decider { stage, folder, catalogs, journal, floors, steps }, restored))
     }
 
     /// Folds what there is, waiting for it up to `timeout`, and commits what leaves. Gives what left.
@@ -79,7 +82,9 @@ impl<J: Journal> Decider<J> {
         }
         let positions = vec![(signals(), self.folder.next())];
         let commit = Commit { appends, positions, ..Commit::default() };
+        self.steps.reach(Step::DecideFolded);
         let Committed { firsts, .. } = retry::commit(&mut self.stage, &commit, stop)?;
+        self.steps.reach(Step::DecideCommitted);
         if let Some(state) = state {
             let journalled = commit.appends[state..].iter().zip(&firsts[state..]);
             let kept = journalled.map(|((input, _), first)| (input.clone(), *first));
@@ -99,7 +104,7 @@ impl<J: Journal> Decider<J> {
     /// Those of the file system; nothing is lost by them.
     pub fn snapshot(&self, folder: &Path) -> std::io::Result<()> {
         let state = self.folder.save();
-        snapshot::write(folder, state.next, &snapshot::encode(&state)?)
+        snapshot::write(folder, state.next, &snapshot::encode(&state)?, &self.steps)
     }
 
     /// What a restore needs and retention must keep.
@@ -185,7 +190,10 @@ fn needed<J: Journal>(journal: &J, committed: u64) -> Result<Vec<(Input, u64)>, 
 }
 
 /// Folds the records of a block that lie below `end`.
-fn fold<J: Journal>(
+///
+/// # Errors
+/// [`NodeError::Entry`], and those of catalogs.
+pub(super) fn fold<J: Journal>(
     folder: &mut Folder,
     block: &Fetched,
     end: u64,
@@ -204,7 +212,7 @@ fn fold<J: Journal>(
 }
 
 /// Keys of windows come from attackers; a seed nobody knows keeps them from colliding. It cannot be seen in any result.
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }

@@ -15,12 +15,14 @@ pub mod ingest;
 mod outputs;
 mod lag;
 mod questions;
+pub mod recorded;
 mod retry;
 mod services;
 mod shown;
 mod stages;
 pub mod start;
 pub mod snapshot;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 
