@@ -1,17 +1,20 @@
-//! `sekisho replay`: logs from files → alerts, blocks, lifts and incidents as files. I/O.
+//! `sekisho replay`: logs from files, or a node's journal → alerts, blocks, lifts and incidents as files. I/O.
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::catalog::{Catalog, KeepExtras};
 use crate::decode;
 use crate::event::Time;
-use crate::replay::{Destination, InputRequest, ReplayError, Request, replay, stop_on_signal};
+use crate::node::recorded::{Recording, Span};
+use crate::replay::{Destination, InputRequest, Outputs, ReplayError, Request, Summary, replay, stop_on_signal};
 
 use super::load::Sources;
 use super::output;
+use super::run::refused;
 use super::{CliError, Status};
 
 /// Records folded at a time where the command line does not say: large enough to make hand-over cheap.
@@ -40,14 +43,25 @@ pub(super) struct Inputs {
 
 /// What follows `sekisho replay`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(mut_arg("pipeline", |pipeline| pipeline.required(false).required_unless_present("journal")), after_help = "Examples:
   sekisho replay --pipeline nginx=access.log.gz --pipeline sshd=auth.log --out result
   zcat access.log.*.gz | sekisho replay --pipeline nginx=- --out result
+  sekisho replay --journal /var/lib/sekisho --out result      what a stopped node decided, again
 
 Same input, same bytes out, whatever --threads and --batch.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
+    /// Judge again what a node recorded: its data directory, while it does not run; rules are those of then
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = [
+            "pipeline", "at", "threads", "batch", "events", "timings", "config", "rules", "add_rules", "pipelines",
+            "add_pipelines",
+        ]
+    )]
+    journal: Option<PathBuf>,
     /// The folder for the results
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
@@ -66,6 +80,36 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
+    arguments.journal.as_ref().map_or_else(|| run_files(arguments), |data| run_journal(data, arguments))
+}
+
+/// The outcomes of a recording as files.
+fn run_journal(data: &Path, arguments: &Arguments) -> Result<Status, CliError> {
+    let stop = stop_on_signal()?;
+    let mut recording = Recording::open(data).map_err(|error| refused(&error))?;
+    let mut outputs = Outputs::create(&arguments.out, arguments.force, false)?;
+    while let Some(folded) = recording.step().map_err(|error| refused(&error))? {
+        if stop.load(Ordering::Relaxed) {
+            return Err(ReplayError::Interrupted.into());
+        }
+        folded.outcomes.iter().try_for_each(|outcome| outputs.outcome(outcome))?;
+    }
+    let catalog = recording.catalog().map(|name| name.to_string()).unwrap_or_default();
+    let summary = Summary { catalog, ..outputs.summary() };
+    outputs.finish(&summary)?;
+    let Span { from, to, undecided, blind } = recording.span();
+    let out = arguments.out.display();
+    output::remark(&format!("{summary}\nrecords {from} to {to} of sekisho.signals; results in {out}"));
+    if undecided > 0 {
+        output::remark(&format!("{undecided} records behind them are not decided yet: the node goes on there"));
+    }
+    if blind {
+        output::remark("what came before is gone and no state stands for it; outcomes may differ at the beginning");
+    }
+    Ok(Status::Done)
+}
+
+fn run_files(arguments: &Arguments) -> Result<Status, CliError> {
     let catalog = arguments.inputs.catalog(arguments.events)?;
     let request = arguments.inputs.request(arguments.events);
     let destination = Destination {

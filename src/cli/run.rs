@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::catalog::{Catalog, CatalogText, KeepExtras};
 use crate::config::Config;
 use crate::node::start::{Given, Node};
+use crate::node::steps::Steps;
 use crate::node::{NodeError, Tell};
 use crate::replay::stop_on_signal;
 
@@ -61,11 +62,12 @@ pub(super) fn given(sources: &Sources, data: Option<PathBuf>) -> Result<Given, C
     let text = CatalogText::of(&loaded.config, &loaded.files);
     let data = data.unwrap_or_else(|| PathBuf::from(&loaded.config.data));
     let tell: Tell = Arc::new(complain);
-    Ok(Given { config: loaded.config, judging, reading, text, data, tell })
+    let steps = Steps::read(|name| std::env::var(name).ok()).map_err(CliError::fault)?;
+    Ok(Given { config: loaded.config, judging, reading, text, data, tell, steps })
 }
 
 /// What keeps a node from starting or going on is the environment's, other than what files say.
-fn refused(error: &NodeError) -> CliError {
+pub(super) fn refused(error: &NodeError) -> CliError {
     match error {
         NodeError::Catalog(_) => CliError::fault(error.to_string()),
         NodeError::Journal(_)

@@ -29,6 +29,11 @@ impl<J: Journal> Catalogs<J> {
         Catalogs { journal, built: BTreeMap::from([(own.hash, Arc::clone(own))]) }
     }
 
+    /// Whatever the journal holds.
+    pub fn recorded(journal: Arc<J>) -> Catalogs<J> {
+        Catalogs { journal, built: BTreeMap::new() }
+    }
+
     /// The catalog of a name.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use super::floors::Floors;
 use super::journalled::{self, PART_BYTES, states};
 use super::outputs::Outputs;
 use super::snapshot;
+use super::steps::{Step, Steps};
 use super::{NodeError, retry};
 
 /// The name that owns the position of decide.
@@ -39,6 +40,7 @@ pub struct Decider<J: Journal> {
     catalogs: Catalogs<J>,
     journal: Arc<J>,
     floors: Floors,
+    pub(super) steps: Steps,
 }
 
 /// How a decider came to its state.
@@ -65,7 +67,8 @@ impl<J: Journal> Decider<J> {
         stage.seek(&signals(), restored.to)?;
         let floors = Floors::default();
         floors.set(needed(&**journal, committed)?);
-        Ok((Decider { stage, folder, catalogs, journal: Arc::clone(journal), floors }, restored))
+        let (journal, steps) = (Arc::clone(journal), Steps::default());
+        Ok((Decider { stage, folder, catalogs, journal, floors, steps }, restored))
     }
 
     /// Folds what there is, waiting for it up to `timeout`, and commits what leaves. Gives what left.
@@ -96,7 +99,9 @@ impl<J: Journal> Decider<J> {
         let first_part = if folded.state_due { Some(self.add_state(&mut appends, stop)?) } else { None };
         let positions = vec![(signals(), self.folder.next())];
         let commit = Commit { appends, positions, ..Commit::default() };
+        self.steps.reach(Step::DecideFolded);
         let Committed { firsts, .. } = retry::commit(&mut self.stage, &commit, stop)?;
+        self.steps.reach(Step::DecideCommitted);
         if let Some(first_part) = first_part {
             let here = commit.appends[outputs..].iter().zip(&firsts[outputs..]);
             let mut floors: Vec<(Input, u64)> = here.map(|((input, _), first)| (input.clone(), *first)).collect();
@@ -119,7 +124,7 @@ impl<J: Journal> Decider<J> {
     /// Those of the file system; nothing is lost by them.
     pub fn snapshot(&self, folder: &Path) -> std::io::Result<()> {
         let state = self.folder.save();
-        snapshot::write(folder, state.next, &snapshot::encode(&state)?)
+        snapshot::write(folder, state.next, &snapshot::encode(&state)?, &self.steps)
     }
 
     /// What a restore needs and retention must keep.
@@ -204,7 +209,10 @@ fn needed<J: Journal>(journal: &J, committed: u64) -> Result<Vec<(Input, u64)>, 
 }
 
 /// Folds one record.
-fn fold<J: Journal>(
+///
+/// # Errors
+/// [`NodeError::Entry`], and those of catalogs.
+pub(super) fn fold<J: Journal>(
     folder: &mut Folder,
     record: &StoredRecord<'_>,
     catalogs: &mut Catalogs<J>,
@@ -216,7 +224,7 @@ fn fold<J: Journal>(
 }
 
 /// Keys of windows come from attackers; a seed nobody knows keeps them from colliding. It cannot be seen in any result.
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }

@@ -14,6 +14,8 @@ use crate::fold::{RawRecord, Reader, caught};
 use crate::index::{self, Batch, Index, IndexError, Writer, WriterCounts, WriterSettings};
 use crate::journal::{Fetched, Journal, JournalError};
 
+use super::steps::{Step, Steps};
+
 /// Bytes read at a time of one partition.
 const READ_BYTES: usize = 4 << 20;
 
@@ -28,6 +30,7 @@ pub struct Indexer<J> {
     durable: Durable,
     /// Records that retention deleted before they were indexed.
     missed: u64,
+    pub(super) steps: Steps,
 }
 
 /// How far the index is durable: what retention must not pass. Clones are the same.
@@ -71,7 +74,8 @@ impl<J: Journal> Indexer<J> {
         let durable = Durable::default();
         durable.set(writer.positions());
         let readers = catalog.pipelines.iter().map(|_| None).collect();
-        Ok(Indexer { journal, catalog, readers, index: index.clone(), writer, durable, missed: 0 })
+        let (index, steps) = (index.clone(), Steps::default());
+        Ok(Indexer { journal, catalog, readers, index, writer, durable, missed: 0, steps })
     }
 
     /// Indexes what there is, a few megabytes of each partition, and commits where that is due. Gives how many records
@@ -109,6 +113,7 @@ impl<J: Journal> Indexer<J> {
     /// As [`Indexer::step`].
     pub fn commit(&mut self) -> Result<(), IndexError> {
         let positions = self.writer.commit()?;
+        self.steps.reach(Step::IndexCommitted);
         self.durable.set(positions);
         Ok(())
     }
@@ -161,6 +166,7 @@ impl<J: Journal> Indexer<J> {
         for block in &blocks {
             records += block.offsets().end - block.offsets().start;
             self.block(pipeline, block)?;
+            self.steps.reach(Step::IndexAdded);
         }
         Ok(records)
     }

@@ -16,6 +16,7 @@ use crate::journal::{
 };
 
 use super::outputs::Outputs;
+use super::steps::{Step, Steps};
 use super::{NodeError, catalogs, retry};
 
 /// The name that owns the positions of ingest.
@@ -41,6 +42,7 @@ pub struct Ingester<S> {
     batch: Batch,
     /// States that marks gave, for inputs that have not come yet.
     marks: Vec<(String, Vec<u8>)>,
+    pub(super) steps: Steps,
 }
 
 /// One input of an ingester.
@@ -81,6 +83,7 @@ impl<S: Stage> Ingester<S> {
             sightings: Sightings::default(),
             batch: Batch::default(),
             marks: journal.marks(MARKS),
+            steps: Steps::default(),
         })
     }
 
@@ -93,7 +96,9 @@ impl<S: Stage> Ingester<S> {
         let mut draft = Draft::default();
         let records = blocks.iter().map(|block| self.block(block, &mut draft)).sum();
         if records > 0 {
+            self.steps.reach(Step::IngestExamined);
             self.commit(draft, stop)?;
+            self.steps.reach(Step::IngestCommitted);
         }
         Ok(records)
     }

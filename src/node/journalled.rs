@@ -6,10 +6,11 @@
 //! without the choice of when: an hour of the journal's time decides.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use crate::event::Input;
 use crate::fold::FolderState;
-use crate::journal::{Fetched, Journal, JournalError, NewRecord, Records};
+use crate::journal::{Fetched, Journal, JournalError, NewRecord, Records, StoredRecord};
 
 use super::snapshot::{self, STATES};
 
@@ -39,31 +40,59 @@ pub fn parts(next: u64, bytes: &[u8], part_bytes: usize) -> Vec<Records> {
 /// Those of reading the journal.
 pub fn newest<J: Journal>(journal: &J, committed: u64) -> Result<Option<(u64, FolderState)>, JournalError> {
     let Some((input, range)) = journal.partitions(STATES)?.into_iter().next() else { return Ok(None) };
-    let mut parts: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
-    let mut of = None;
+    let mut set = Set::default();
     for offset in range.rev() {
         let blocks = journal.read(&input, offset, 1)?;
         let record = blocks.iter().flat_map(Fetched::iter).find(|record| record.offset == offset);
-        let Some((key, value)) = record.and_then(|record| Some((read_key(record.key?)?, record.value))) else {
-            continue;
-        };
-        let (next, index, count) = key;
-        if next > committed {
-            continue;
-        }
-        if of != Some(next) {
-            parts.clear();
-            of = Some(next);
-        }
-        parts.insert(index, value.to_vec());
-        if parts.len() == count
-            && let Some(state) =
-                snapshot::decode(&std::mem::take(&mut parts).into_values().flatten().collect::<Vec<u8>>())
-        {
+        let state = record.and_then(|record| set.add(&record, &|next| next <= committed));
+        if let Some(state) = state {
             return Ok(Some((offset, state)));
         }
     }
     Ok(None)
+}
+
+/// The oldest whole state within these places.
+///
+/// # Errors
+/// Those of reading the journal.
+pub fn first<J: Journal>(journal: &J, within: RangeInclusive<u64>) -> Result<Option<FolderState>, JournalError> {
+    let Some((input, range)) = journal.partitions(STATES)?.into_iter().next() else { return Ok(None) };
+    let (mut set, mut next) = (Set::default(), range.start);
+    while next < range.end {
+        let blocks = journal.read(&input, next, 1)?;
+        let Some(last) = blocks.last() else { break };
+        next = last.offsets().end;
+        let mut records = blocks.iter().flat_map(Fetched::iter);
+        if let Some(state) = records.find_map(|record| set.add(&record, &|place| within.contains(&place))) {
+            return Ok(Some(state));
+        }
+    }
+    Ok(None)
+}
+
+/// Parts of one state, in whatever order they come.
+#[derive(Default)]
+struct Set {
+    of: Option<u64>,
+    parts: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Set {
+    /// Adds a part; gives the state once it is whole. A part of another state begins anew.
+    fn add(&mut self, record: &StoredRecord<'_>, wanted: &dyn Fn(u64) -> bool) -> Option<FolderState> {
+        let (next, index, count) = read_key(record.key?).filter(|(next, ..)| wanted(*next))?;
+        if self.of != Some(next) {
+            self.parts.clear();
+            self.of = Some(next);
+        }
+        self.parts.insert(index, record.value.to_vec());
+        if self.parts.len() < count {
+            return None;
+        }
+        let bytes: Vec<u8> = std::mem::take(&mut self.parts).into_values().flatten().collect();
+        snapshot::decode(&bytes)
+    }
 }
 
 /// Which state, which part, of how many.
@@ -111,6 +140,8 @@ mod tests {
         assert_eq!(found(100), Some(8), "the last one is not whole");
         assert_eq!(found(7), Some(5), "one beyond the committed place says too much");
         assert_eq!(found(4), None);
+        let oldest = |within| first(&journal, within).expect("a log").map(|state| state.next);
+        assert_eq!((oldest(0..=100), oldest(6..=100), oldest(9..=100)), (Some(5), Some(8), None));
     }
 
     #[test]

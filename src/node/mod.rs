@@ -16,12 +16,14 @@ mod outputs;
 mod journalled;
 mod lag;
 mod questions;
+pub mod recorded;
 mod retry;
 mod services;
 mod shown;
 mod stages;
 pub mod start;
 pub mod snapshot;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use crate::fold::{FolderState, STATE_FORM};
 
+use super::steps::{Step, Steps};
+
 /// Hourly states, written with the commit of the first record of an hour.
 pub const STATES: &str = "sekisho.state";
 /// So many files are kept: one may be damaged.
@@ -57,14 +59,16 @@ pub fn decode(bytes: &[u8]) -> Option<FolderState> {
 ///
 /// # Errors
 /// Those of the file system: then there is one cache less, and nothing is lost.
-pub fn write(folder: &Path, next: u64, bytes: &[u8]) -> io::Result<()> {
+pub fn write(folder: &Path, next: u64, bytes: &[u8], steps: &Steps) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let path = folder.join(format!("{next:020}.{EXTENSION}"));
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial)?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    steps.reach(Step::SnapshotWritten);
     fs::rename(&partial, &path)?;
+    steps.reach(Step::SnapshotRenamed);
     File::open(folder)?.sync_all()?;
     list(folder).into_iter().skip(KEPT).try_for_each(|(_, old)| fs::remove_file(old))
 }

@@ -17,12 +17,13 @@ use crate::collect::{Collector, Warning};
 use crate::config::{Config, Keep};
 use crate::event::Time;
 use crate::index::{Index, Retention, SearchSettings, SplitLimits, WriterSettings};
-use crate::journal::embedded::{self, Embedded, Settings};
+use crate::journal::embedded::{self, Embedded};
 
 use super::decide::Decider;
 use super::indexer::{Durable, Indexer};
 use super::ingest::Ingester;
 use super::stages::{self, Running, Shared};
+use super::steps::Steps;
 use super::{Floors, NodeError, Tell, services};
 
 /// How long a stop may take in all (the issue's goal).
@@ -48,6 +49,8 @@ pub struct Given {
     pub text: CatalogText,
     pub data: PathBuf,
     pub tell: Tell,
+    /// Where it ends in a crash test.
+    pub steps: Steps,
 }
 
 /// A running node.
@@ -66,13 +69,14 @@ impl Node {
     /// # Errors
     /// What keeps it from starting; nothing runs then.
     pub fn start(given: Given) -> Result<Node, NodeError> {
-        let Given { config, judging, reading, text, data, tell } = given;
-        let journal = Arc::new(Embedded::open(&data, Arc::new(now), Settings::default())?);
+        let Given { config, judging, reading, text, data, tell, steps } = given;
+        let journal = Arc::new(Embedded::open(&data, Arc::new(now), steps.of_journal())?);
         if let Some(cut) = &journal.opened().cut {
             tell(&format!("the journal's torn end was cut: {cut:?}\n  = nothing that was acknowledged was in it"));
         }
         let snapshots = data.join("snapshots");
-        let (decider, restored) = Decider::start(&journal, &judging, &snapshots)?;
+        let (mut decider, restored) = Decider::start(&journal, &judging, &snapshots)?;
+        decider.steps = steps.clone();
         if restored.blind {
             tell(&format!(
                 "offset {} is where the journal begins, and no state stands for what was before\n  = windows, blocks and \
@@ -82,9 +86,11 @@ impl Node {
         }
         let standing = decider.folder().decide().responder().standing();
         let (shared, floors) = (Arc::new(Shared::new(Arc::clone(&tell))), decider.floors().clone());
-        let ingester = Ingester::start(&*journal, Arc::clone(&judging), &text)?;
+        let mut ingester = Ingester::start(&*journal, Arc::clone(&judging), &text)?;
+        ingester.steps = steps.clone();
         let index = Index::open(&data.join("index"), SearchSettings::default())?;
-        let indexer = Indexer::open(Arc::clone(&journal), Arc::clone(&reading), &index, writer_settings(&config))?;
+        let mut indexer = Indexer::open(Arc::clone(&journal), Arc::clone(&reading), &index, writer_settings(&config))?;
+        indexer.steps = steps;
         let durable = indexer.durable().clone();
         let lent = services::Lent {
             journal: Arc::clone(&journal),

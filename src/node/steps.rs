@@ -1,0 +1,162 @@
+//! Where a crash is worth trying, and a way to have one there: for crash tests, inert otherwise. I/O.
+//!
+//! `SEKISHO_CRASH_AT=NAME:COUNT` ends the process at the COUNTth time that it comes to the step of that name, as a kill
+//! would: nothing is flushed, nothing is told. `SEKISHO_SEGMENT_BYTES=N` makes the journal's segments that small, so that a
+//! short life has several. Deliberately without any other effect: a name decides only where the process ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::journal::embedded::{Settings, Step as JournalStep, Steps as JournalSteps};
+
+/// Names the step and how often it is passed first.
+pub const CRASH_AT: &str = "SEKISHO_CRASH_AT";
+/// The size of a segment of the journal.
+pub const SEGMENT_BYTES: &str = "SEKISHO_SEGMENT_BYTES";
+/// Segments hold a checkpoint and commits of some size.
+const SEGMENT_BYTES_MIN: u64 = 16 << 10;
+
+/// A place in the work of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    IngestExamined,
+    IngestCommitted,
+    DecideFolded,
+    DecideCommitted,
+    SnapshotWritten,
+    SnapshotRenamed,
+    IndexAdded,
+    IndexCommitted,
+}
+
+impl Step {
+    /// Every step.
+    pub const ALL: [Step; 8] = [
+        Step::IngestExamined,
+        Step::IngestCommitted,
+        Step::DecideFolded,
+        Step::DecideCommitted,
+        Step::SnapshotWritten,
+        Step::SnapshotRenamed,
+        Step::IndexAdded,
+        Step::IndexCommitted,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::IngestExamined => "ingest.examined",
+            Step::IngestCommitted => "ingest.committed",
+            Step::DecideFolded => "decide.folded",
+            Step::DecideCommitted => "decide.committed",
+            Step::SnapshotWritten => "snapshot.written",
+            Step::SnapshotRenamed => "snapshot.renamed",
+            Step::IndexAdded => "index.added",
+            Step::IndexCommitted => "index.committed",
+        }
+    }
+}
+
+/// The step at which the process is to end, if any. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Steps {
+    crash: Option<Arc<Crash>>,
+    segment_bytes: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Crash {
+    name: &'static str,
+    /// How often it is still passed.
+    left: AtomicU64,
+}
+
+impl Steps {
+    /// What the two settings say; `get` gives the value of a variable.
+    ///
+    /// # Errors
+    /// A sentence, where one of them names no step or no number.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Steps, String> {
+        let crash = get(CRASH_AT).map(|text| Crash::read(&text).map(Arc::new)).transpose()?;
+        let size = |text: String| text.parse().ok().filter(|bytes| *bytes >= SEGMENT_BYTES_MIN);
+        let wrong = || format!("{SEGMENT_BYTES}: not a number of bytes from {SEGMENT_BYTES_MIN}; unset it");
+        let segment_bytes = get(SEGMENT_BYTES).map(|text| size(text).ok_or_else(wrong)).transpose()?;
+        Ok(Steps { crash, segment_bytes })
+    }
+
+    /// The process comes to this step.
+    pub fn reach(&self, step: Step) {
+        self.at(step.name());
+    }
+
+    /// The journal's settings with the same way to end.
+    pub fn of_journal(&self) -> Settings {
+        let defaults = Settings::default();
+        let steps = self.clone();
+        Settings {
+            segment_bytes: self.segment_bytes.unwrap_or(defaults.segment_bytes),
+            steps: if self.crash.is_some() {
+                JournalSteps::told(move |step: JournalStep| steps.at(step.name()))
+            } else {
+                defaults.steps.clone()
+            },
+            ..defaults
+        }
+    }
+
+    fn at(&self, name: &str) {
+        let Some(crash) = self.crash.as_ref().filter(|crash| crash.name == name) else { return };
+        if crash.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            std::process::abort();
+        }
+    }
+}
+
+impl Crash {
+    fn read(text: &str) -> Result<Crash, String> {
+        let (name, count) = text.split_once(':').unwrap_or((text, "1"));
+        let own = Step::ALL.into_iter().map(Step::name);
+        let mut names = own.chain(JournalStep::ALL.into_iter().map(JournalStep::name));
+        let name = names.find(|known| *known == name);
+        let count = count.parse().ok().filter(|count| *count > 0);
+        let (Some(name), Some(count)) = (name, count) else {
+            return Err(format!("{CRASH_AT}: not NAME:COUNT of a step, as in decide.committed:3; unset it"));
+        };
+        Ok(Crash { name, left: AtomicU64::new(count) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(crash: &str, segment: Option<&str>) -> Result<Steps, String> {
+        let crash = (!crash.is_empty()).then(|| crash.to_owned());
+        Steps::read(|name| if name == CRASH_AT { crash.clone() } else { segment.map(str::to_owned) })
+    }
+
+    #[test]
+    fn without_a_setting_nothing_ends() {
+        let steps = read("", None).unwrap();
+        Step::ALL.into_iter().for_each(|step| steps.reach(step));
+        assert_eq!(steps.of_journal().segment_bytes, Settings::default().segment_bytes);
+    }
+
+    #[test]
+    fn other_steps_and_earlier_times_are_passed() {
+        let steps = read("decide.committed:2", Some("65536")).unwrap();
+        steps.reach(Step::DecideFolded);
+        steps.reach(Step::DecideCommitted);
+        assert_eq!(steps.of_journal().segment_bytes, 65_536);
+    }
+
+    #[test]
+    fn names_and_numbers_are_checked() {
+        assert!(Step::ALL.into_iter().all(|step| read(step.name(), None).is_ok()));
+        assert!(JournalStep::ALL.into_iter().all(|step| read(&format!("{}:7", step.name()), None).is_ok()));
+        for wrong in ["decide", "decide.committed:0", "decide.committed:x"] {
+            assert!(read(wrong, None).unwrap_err().contains(CRASH_AT));
+        }
+        assert!(read("", Some("12")).unwrap_err().contains(SEGMENT_BYTES));
+    }
+}
