@@ -40,15 +40,17 @@ impl Node {
         std::fs::write(&config, format!("http: {{ listen: {address} }}\n")).unwrap();
         let mut command = Command::new(PROGRAM);
         command.arg("run").arg("--config").arg(&config).arg("--data").arg(folder.path().join("data"));
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut told = BufReader::new(child.stderr.take().unwrap());
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        // Ends the process also where the start fails below.
+        let mut node = Node { folder, child, url: format!("http://{address}") };
+        let mut told = BufReader::new(node.child.stderr.take().unwrap());
         let (mut text, mut line) = (String::new(), String::new());
         while told.read_line(&mut line).unwrap() > 0 {
             text.push_str(&std::mem::take(&mut line));
             if text.contains("the API is on") {
                 // Read on, or the node would stand still once the pipe is full.
                 std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
-                return Node { folder, child, url: format!("http://{address}") };
+                return node;
             }
         }
         panic!("the node did not start:\n{text}");
