@@ -269,7 +269,7 @@ fn check(world: &World) {
 /// One life that ends at a step, or after a random number of batches and milliseconds. Whether it was killed.
 fn killed(world: &mut World, kill: u64) -> bool {
     let (step, at_end) = STEPS[(kill / 2 % STEPS.len() as u64) as usize];
-    let named = kill % 2 == 0;
+    let named = kill.is_multiple_of(2);
     let count = if at_end { 1 } else { 1 + world.random.below(4) };
     let mut life = world.start(named.then(|| format!("{step}:{count}")));
     let batches = 1 + world.random.below(5);
