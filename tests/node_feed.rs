@@ -36,7 +36,8 @@ fn started(data: &Path) -> Node {
     let (judging, reading) = (build(KeepExtras::Named), build(KeepExtras::All));
     let text = CatalogText::of(&config, &files);
     let tell = Arc::new(|message: &str| eprintln!("{message}"));
-    let given = Given { config, judging, reading, text, data: data.to_owned(), tell };
+    let steps = Default::default();
+    let given = Given { config, judging, reading, text, data: data.to_owned(), tell, steps };
     Node::start(given).unwrap_or_else(|error| panic!("{error}"))
 }
 
