@@ -43,7 +43,7 @@ impl Recording {
     /// Opens the journal of a data directory whose node is stopped.
     ///
     /// # Errors
-    /// Those of opening it, above all [`JournalError::Locked`]; [`NodeError::Environment`] where there is none.
+    /// Those of opening it, above all that a node has it; [`NodeError::Environment`] where there is none.
     pub fn open(data: &Path) -> Result<Recording, NodeError> {
         if !data.join(FOLDER).is_dir() {
             return Err(NodeError::Environment {
