@@ -1,15 +1,11 @@
 //! Outcomes → records of the topics that others read, in the shapes of the outputs sheet. I/O only by its neighbours.
 
+pub use crate::api::projection::{ALERTS, ANSWERS, BLOCKS, INCIDENTS};
 use crate::event::outcome::DeadLetter;
 use crate::event::{Answer, Input, Outcome, write_json};
 use crate::fold::Folded;
 use crate::journal::{NewRecord, Records};
 
-pub const ALERTS: &str = "sekisho.alerts";
-/// Blocks and lifts by target: the last record of a target says whether it is blocked.
-pub const BLOCKS: &str = "sekisho.blocks";
-pub const INCIDENTS: &str = "sekisho.incidents";
-pub const ANSWERS: &str = "sekisho.answers";
 pub const DEAD_LETTERS: &str = "sekisho.dead-letters";
 
 /// The topics of what leaves, in the order in which a commit writes them.

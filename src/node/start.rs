@@ -6,7 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the clock of the journal is the machine's")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -205,9 +205,4 @@ fn retain(
 pub fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)).min(Time::MAX)
-}
-
-/// The folder of the journal's snapshots.
-pub fn snapshots(data: &Path) -> PathBuf {
-    data.join("snapshots")
 }
