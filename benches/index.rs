@@ -18,8 +18,7 @@ use sekisho::decode::{Decoder, DecoderSettings, Keep, ServiceSettings, Settings,
 use sekisho::event::field::{ADDRESS_NAMES, NUMBER_NAMES, TEXT_NAMES};
 use sekisho::event::{Address, Event, Input, Layout, Number, Place, Text, Time};
 use sekisho::index::{
-    Ask, COMMIT_EVENTS, Columns, Entry, Index, Page, Retention, SearchSettings, Sort, SplitLimits, Writer,
-    WriterSettings,
+    Ask, Columns, Entry, Index, Page, Retention, SearchSettings, Sort, SplitLimits, Writer, WriterSettings,
 };
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, UserOperation};
 use tantivy::schema::{Field, OwnedValue};
@@ -36,6 +35,9 @@ const DAY_SECONDS: u64 = 86_400;
 /// 2026-11-24T00:00:00Z.
 const START: i64 = 1_795_478_400_000;
 const COUNTRIES: &[&str] = &["JP", "US", "DE", "FR", "NL", "CN", "RU", "BR", "IN", "GB", "KR", "VN"];
+
+/// Both commit after so many: several segments and a merge, as in a day of a live index.
+const COMMIT_EVENTS: u64 = 200_000;
 
 fn main() {
     let events = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(1_000_000u64);

@@ -144,14 +144,16 @@ fn searches(node: &Node, lines: u64) {
             format!("/api/v1/search?query=http.response.status_code:500%20AND%20url.path:*search*&{span}&limit=20"),
         ),
         ("histogram of all", format!("/api/v1/histogram?query=*&{span}&interval=30m")),
-        ("terms of status", format!("/api/v1/terms?query=*&{span}&field=http.response.status_code&size=10")),
-        ("terms of path", format!("/api/v1/terms?query=*&{span}&field=url.path&size=10")),
+        ("terms of status", format!("/api/v1/terms?query=*&{span}&field=http.response.status_code&limit=10")),
+        ("terms of path", format!("/api/v1/terms?query=*&{span}&field=url.path&limit=10")),
+        ("terms of client", format!("/api/v1/terms?query=*&{span}&field=client.ip&limit=10")),
     ];
     for (name, path) in asked {
         let mut times: Vec<Duration> = (0..20)
             .map(|_| {
                 let started = Instant::now();
-                node.ask(&path);
+                let answer = node.ask(&path);
+                assert!(answer.get("error").is_none(), "{path}: {answer}");
                 started.elapsed()
             })
             .collect();

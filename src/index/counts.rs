@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use tantivy::DocId;
-use tantivy::columnar::{Column, DynamicColumn, StrColumn};
+use tantivy::columnar::column_values::CompactSpaceU64Accessor;
+use tantivy::columnar::{Column, ColumnType, DynamicColumn, DynamicColumnHandle, StrColumn};
 
 use super::address::unmapped;
 use super::gather::{Gather, SegmentAddress};
@@ -22,6 +24,8 @@ pub const HISTOGRAM_BUCKETS_MAX: usize = 65_000;
 pub const DISTINCT_VALUES_MAX: usize = 500_000;
 /// Whole numbers that lie closer together than this are counted in a table, not in a map.
 const TABLE_MAX: u64 = 1 << 16;
+/// Addresses have codes in a segment, close together; a table of four megabytes counts them up to this one.
+const CODES_MAX: u64 = 1 << 20;
 
 /// Counts per bucket of time.
 pub(super) struct Histogram {
@@ -102,7 +106,13 @@ enum Counter {
     Unsigned(Column<u64>),
     Float(Column<f64>),
     Flag(Column<bool>),
-    Address(Column<Ipv6Addr>),
+    Address { codes: Column<u64>, addresses: Arc<CompactSpaceU64Accessor>, counts: ByCode },
+}
+
+/// Counts by a segment's own code of an address.
+enum ByCode {
+    Table(Vec<u32>),
+    Map(HashMap<u32, u32, foldhash::fast::RandomState>),
 }
 
 impl<'a> Terms<'a> {
@@ -127,7 +137,39 @@ impl<'a> Terms<'a> {
     }
 }
 
+impl ByCode {
+    fn new(highest: u64) -> Self {
+        if highest < CODES_MAX { ByCode::Table(vec![0; highest as usize + 1]) } else { ByCode::Map(HashMap::default()) }
+    }
+
+    fn add(&mut self, code: u64) {
+        match self {
+            ByCode::Table(counts) => counts[code as usize] += 1,
+            // Codes have 32 bits by Tantivy's format.
+            ByCode::Map(counts) => *counts.entry(code as u32).or_default() += 1,
+        }
+    }
+
+    fn into_counts(self) -> Vec<(u32, u32)> {
+        match self {
+            ByCode::Table(counts) => (0..).zip(counts).filter(|(_, count)| *count > 0).collect(),
+            ByCode::Map(counts) => counts.into_iter().collect(),
+        }
+    }
+}
+
 impl Counter {
+    fn open(handle: &DynamicColumnHandle) -> tantivy::Result<Option<Self>> {
+        if handle.column_type() == ColumnType::IpAddr
+            && let Some(codes) = handle.open_u64_lenient()?
+            && let Ok(addresses) = codes.values.clone().downcast_arc::<CompactSpaceU64Accessor>()
+        {
+            let counts = ByCode::new(codes.max_value());
+            return Ok(Some(Counter::Address { codes, addresses, counts }));
+        }
+        Ok(Counter::new(handle.open()?))
+    }
+
     fn new(column: DynamicColumn) -> Option<Self> {
         Some(match column {
             DynamicColumn::Str(column) => {
@@ -146,8 +188,8 @@ impl Counter {
             DynamicColumn::U64(column) => Counter::Unsigned(column),
             DynamicColumn::F64(column) => Counter::Float(column),
             DynamicColumn::Bool(column) => Counter::Flag(column),
-            DynamicColumn::IpAddr(column) => Counter::Address(column),
-            DynamicColumn::DateTime(_) | DynamicColumn::Bytes(_) => return None,
+            // Addresses are counted by code, see `open`; the other two are in no schema of ours.
+            DynamicColumn::IpAddr(_) | DynamicColumn::DateTime(_) | DynamicColumn::Bytes(_) => return None,
         })
     }
 
@@ -165,7 +207,7 @@ impl Counter {
             }
             Counter::Float(column) => each(column, documents, |it| add(counts, Counted::Float(it.to_bits()), 1)),
             Counter::Flag(column) => each(column, documents, |it| add(counts, Counted::Flag(it), 1)),
-            Counter::Address(column) => each(column, documents, |it| add(counts, Counted::Address(it), 1)),
+            Counter::Address { codes, counts, .. } => each(codes, documents, |code| counts.add(code)),
         }
     }
 
@@ -186,8 +228,13 @@ impl Counter {
                     add(counts, Counted::Integer(lowest + above as i64), u64::from(count));
                 }
             }
-            Counter::Integer(_) | Counter::Unsigned(_) | Counter::Float(_) | Counter::Flag(_) | Counter::Address(_) => {
+            Counter::Address { addresses, counts: by_code, .. } => {
+                for (code, count) in by_code.into_counts() {
+                    let address = Ipv6Addr::from_bits(addresses.compact_to_u128(code));
+                    add(counts, Counted::Address(address), u64::from(count));
+                }
             }
+            Counter::Integer(_) | Counter::Unsigned(_) | Counter::Float(_) | Counter::Flag(_) => {}
         }
         Ok(())
     }
@@ -220,7 +267,7 @@ impl Gather for Terms<'_> {
     fn begin(&mut self, _: SegmentAddress, segment: &SegmentView) -> tantivy::Result<()> {
         for path in self.paths() {
             for handle in segment.reader.fast_fields().dynamic_column_handles(&path)? {
-                self.columns.extend(Counter::new(handle.open()?));
+                self.columns.extend(Counter::open(&handle)?);
             }
         }
         Ok(())
@@ -241,11 +288,44 @@ impl Gather for Terms<'_> {
     }
 }
 
-/// Counts by what a query would write: a number and a text that look the same are found by the same query.
-pub(super) fn by_text(counts: Counts, is_time: bool) -> Vec<(String, u64)> {
+/// The `size` most frequent values as a query would write them, and how many different ones there are.
+pub(super) fn most(counts: Counts, name: &Name, size: usize) -> (Vec<(String, u64)>, u64) {
+    let is_time = matches!(name, Name::AppendedAt | Name::Event(Field::Timestamp));
+    let (mut values, distinct) = match name {
+        Name::Event(Field::Extra(_)) => by_text(counts),
+        Name::Event(_)
+        | Name::Pipeline
+        | Name::AppendedAt
+        | Name::FlawKind
+        | Name::FlawField
+        | Name::RelatedIp
+        | Name::RelatedUser => {
+            // Only what may be among them is written out: most values of a large field occur once.
+            let (distinct, least) = (counts.len() as u64, least_of(&counts, size));
+            let frequent = counts.into_iter().filter(|(_, count)| *count >= least);
+            (frequent.map(|(value, count)| (value.into_text(is_time), count)).collect(), distinct)
+        }
+    };
+    values.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
+    values.truncate(size);
+    (values, distinct)
+}
+
+/// The count of the last of the `size` most frequent values.
+fn least_of(counts: &Counts, size: usize) -> u64 {
+    let mut all: Vec<u64> = counts.values().copied().collect();
+    match size.checked_sub(1) {
+        Some(last) if last < all.len() => *all.select_nth_unstable_by(last, |a, b| b.cmp(a)).1,
+        Some(_) | None => 0,
+    }
+}
+
+/// Counts of a field without a type: a number and a text that look the same are found by the same query.
+fn by_text(counts: Counts) -> (Vec<(String, u64)>, u64) {
     let mut texts: HashMap<String, u64, foldhash::fast::RandomState> = HashMap::default();
-    counts.into_iter().for_each(|(value, count)| *texts.entry(value.into_text(is_time)).or_default() += count);
-    texts.into_iter().collect()
+    counts.into_iter().for_each(|(value, count)| *texts.entry(value.into_text(false)).or_default() += count);
+    let distinct = texts.len() as u64;
+    (texts.into_iter().collect(), distinct)
 }
 
 /// Whether a field's values can be counted: those of `related` may stand in an event twice, and raw lines have no column.
@@ -265,4 +345,35 @@ pub(super) fn merged(all: Vec<Terms<'_>>) -> (Counts, u64) {
         }
     }
     (counts, total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_counted_alike_in_a_table_and_in_a_map() {
+        let counted = |highest| {
+            let mut counts = ByCode::new(highest);
+            [7, 3, 7, 1_000, 7].into_iter().for_each(|code| counts.add(code));
+            let mut counts = counts.into_counts();
+            counts.sort_unstable();
+            counts
+        };
+        assert_eq!(counted(1_000), [(3, 1), (7, 3), (1_000, 1)]);
+        assert_eq!(counted(1_000), counted(CODES_MAX));
+    }
+
+    #[test]
+    fn the_most_frequent_are_as_after_a_whole_sort() {
+        let name = Name::Event(Field::Number(crate::event::Number::HttpStatus));
+        let counts: Counts = (0..100).map(|number| (Counted::Integer(number), (number % 7) as u64)).collect();
+        let mut all: Vec<(String, u64)> = (0..100).map(|number| (number.to_string(), (number % 7) as u64)).collect();
+        all.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
+        for size in [0, 1, 14, 15, 99, 100, 200] {
+            let (values, distinct) = most(counts.clone(), &name, size);
+            assert_eq!(values, all[..size.min(100)], "{size}");
+            assert_eq!(distinct, 100);
+        }
+    }
 }

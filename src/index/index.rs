@@ -16,7 +16,7 @@ use super::hits::{Found, Hits, Sort};
 use super::query::{Known, Name, Query, QueryError, parse};
 use super::schema::Columns;
 use super::view::{SplitView, View};
-use crate::event::{Field, Input, Layout, Place, Position, Time};
+use crate::event::{Input, Layout, Place, Position, Time};
 
 /// Hits that one search gives at most (index-durability sheet §3.7); more are read page by page.
 pub const HITS_MAX: usize = 10_000;
@@ -239,11 +239,7 @@ impl Index {
                 name.as_str()
             )));
         }
-        let is_time = matches!(name, Name::AppendedAt | Name::Event(Field::Timestamp));
-        let mut values = counts::by_text(counted, is_time);
-        let distinct = values.len() as u64;
-        values.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
-        values.truncate(size);
+        let (values, distinct) = counts::most(counted, name, size);
         Ok(ValueCounts { total, values, distinct })
     }
 

@@ -8,10 +8,14 @@ use crate::event::{DAY, Time};
 
 /// An event can be found this long after it was added, at low load (the goal).
 pub const COMMIT_AFTER: Duration = Duration::from_secs(5);
-/// Under load: a commit costs about 90 ms whatever it holds, and segments of this size need no merging.
-pub const COMMIT_EVENTS: u64 = 200_000;
-/// Under load of long lines: what is not committed is read again after a crash.
-pub const COMMIT_BYTES: u64 = 64 * 1024 * 1024;
+/// Under load: indexing stands still while a commit writes its files through, 100 to 400 ms whatever it holds.
+pub const COMMIT_EVENTS: u64 = 1_000_000;
+/// Under load of long lines: what is not committed is read again after a crash, some seconds of work.
+pub const COMMIT_BYTES: u64 = 256 * 1024 * 1024;
+/// So many events that are at rest are worth a commit at once: the end of catching up, or of a burst.
+pub const COMMIT_REST_EVENTS: u64 = 10_000;
+/// Nothing came for this long: what is pending is at rest.
+pub const COMMIT_REST_AFTER: Duration = Duration::from_millis(500);
 
 /// What was added since the last commit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,13 +26,16 @@ pub struct Pending {
     pub moved: bool,
     /// How long the oldest of it has waited.
     pub waited: Duration,
+    /// How long ago the newest of it came.
+    pub rested: Duration,
 }
 
 impl Pending {
     /// Whether it is time to commit.
     pub fn is_due(&self) -> bool {
         let full = self.events >= COMMIT_EVENTS || self.raw_bytes >= COMMIT_BYTES;
-        full || (self.moved && self.waited >= COMMIT_AFTER)
+        let at_rest = self.events >= COMMIT_REST_EVENTS && self.rested >= COMMIT_REST_AFTER;
+        full || at_rest || (self.moved && self.waited >= COMMIT_AFTER)
     }
 }
 
@@ -112,13 +119,16 @@ mod tests {
     #[test]
     fn commits_are_due_by_age_events_or_bytes() {
         let pending = |events, raw_bytes, moved, seconds| {
-            Pending { events, raw_bytes, moved, waited: Duration::from_secs(seconds) }.is_due()
+            let (waited, rested) = (Duration::from_secs(seconds), Duration::ZERO);
+            Pending { events, raw_bytes, moved, waited, rested }
         };
-        assert!(!pending(1, 1, true, 4));
-        assert!(pending(1, 1, true, 5));
-        assert!(pending(COMMIT_EVENTS, 1, true, 0));
-        assert!(pending(1, COMMIT_BYTES, true, 0));
-        assert!(!pending(0, 0, false, 60), "nothing to say");
+        assert!(!pending(1, 1, true, 4).is_due());
+        assert!(pending(1, 1, true, 5).is_due());
+        assert!(pending(COMMIT_EVENTS, 1, true, 0).is_due());
+        assert!(pending(1, COMMIT_BYTES, true, 0).is_due());
+        let at_rest = |events| Pending { rested: COMMIT_REST_AFTER, ..pending(events, 1, true, 0) };
+        assert!(at_rest(COMMIT_REST_EVENTS).is_due() && !at_rest(COMMIT_REST_EVENTS - 1).is_due());
+        assert!(!pending(0, 0, false, 60).is_due(), "nothing to say");
     }
 
     #[test]

@@ -98,7 +98,8 @@ pub(super) struct Open {
     /// As of everything added; what the next commit says.
     pub(super) payload: Payload,
     pending: Pending,
-    since: Option<Instant>,
+    /// When the oldest and the newest of what is pending came.
+    since: Option<(Instant, Instant)>,
     permits: (crossbeam_channel::Sender<()>, crossbeam_channel::Receiver<()>),
 }
 
@@ -403,12 +404,14 @@ impl Open {
     }
 
     fn pending(&self) -> Pending {
-        Pending { waited: self.since.map_or(Duration::ZERO, |since| since.elapsed()), ..self.pending }
+        let Some((oldest, newest)) = self.since else { return self.pending };
+        Pending { waited: oldest.elapsed(), rested: newest.elapsed(), ..self.pending }
     }
 
     fn moved(&mut self) {
         self.pending.moved = true;
-        self.since.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        self.since = Some((self.since.map_or(now, |(oldest, _)| oldest), now));
     }
 
     fn caught(&self, doing: &'static str, work: impl FnOnce() -> tantivy::Result<()>) -> Result<(), IndexError> {
