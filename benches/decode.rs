@@ -1,4 +1,5 @@
-//! The combined decoder beside the `regex` crate, on the same lines in one run.
+//! The combined decoder beside the `regex` crate, on the same lines in one run: both build events where they stay, as a
+//! worker does.
 //!
 //! The lines are the real ones of the data folder (`SEKISHO_DATA`, else `../shared/data`), or our own where it is not
 //! there. Rates are lines a second: `cargo bench --bench decode`. I/O.
@@ -87,7 +88,8 @@ fn combined(criterion: &mut Criterion) {
             let mut bytes = 0;
             for batch in lines.chunks(BATCH_LINES) {
                 for line in batch {
-                    let event = decoder.decode(line, Time(0), &arena);
+                    let mut event = Event::new(line, &arena);
+                    decoder.decode_into(&mut event, Time(0));
                     bytes += event.text(Text::UrlPath).map_or(0, str::len);
                     black_box(&event);
                 }
@@ -117,7 +119,8 @@ fn combined(criterion: &mut Criterion) {
             let mut bytes = 0;
             for batch in lines.chunks(BATCH_LINES) {
                 for line in batch {
-                    let event = by_expression(&expression, &mut locations, line, &arena);
+                    let mut event = Event::new(line, &arena);
+                    by_expression(&expression, &mut locations, &mut event);
                     bytes += event.text(Text::UrlPath).map_or(0, str::len);
                     black_box(&event);
                 }
@@ -130,16 +133,14 @@ fn combined(criterion: &mut Criterion) {
 }
 
 /// The plain way to the same event: captures, then the standard library's parsers.
-fn by_expression<'a>(
+fn by_expression(
     expression: &regex::bytes::Regex,
     locations: &mut regex::bytes::CaptureLocations,
-    line: &'a [u8],
-    arena: &'a Bump,
-) -> Event<'a> {
-    let mut event = Event::new(line, arena);
-    let Ok(text) = std::str::from_utf8(line) else { return event };
-    if expression.captures_read(locations, line).is_none() {
-        return event;
+    event: &mut Event<'_>,
+) {
+    let Ok(text) = std::str::from_utf8(event.original) else { return };
+    if expression.captures_read(locations, event.original).is_none() {
+        return;
     }
     let part = |group: usize| locations.get(group).map_or("", |(start, end)| &text[start..end]);
     for (slot, group) in [
@@ -172,7 +173,6 @@ fn by_expression<'a>(
     if let Some((_, extension)) = path.rsplit('/').next().and_then(|segment| segment.rsplit_once('.')) {
         event.set_text(Text::UrlExtension, extension);
     }
-    event
 }
 
 criterion_group!(benches, combined);

@@ -77,7 +77,7 @@ impl Decoder {
         let original = without_line_end(event.original);
         let (line, arena) = (cut(original), event.arena());
         event.original = line;
-        let text = std::str::from_utf8(line);
+        let text = simdutf8::basic::from_utf8(line);
         let valid = text.is_ok();
         let text = text.unwrap_or_else(|_| ArenaString::from_utf8_lossy_in(line, arena).into_bump_str());
         let context = Context { reference, zone: &self.settings.zone };
@@ -146,10 +146,10 @@ impl Format {
     fn decode<'a>(&self, text: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
         match self {
             Format::Combined(format) => format.decode(text, context, event),
-            Format::Json(format) => format.decode(text.as_bytes(), context, event),
+            Format::Json(format) => format.decode(text, context, event),
             Format::Syslog(format) => format.decode(text.as_bytes(), context, event),
-            Format::Modsecurity(format) => format.decode(text.as_bytes(), context, event),
-            Format::Suricata(format) => format.decode(text.as_bytes(), context, event),
+            Format::Modsecurity(format) => format.decode(text, context, event),
+            Format::Suricata(format) => format.decode(text, context, event),
         }
     }
 }

@@ -23,7 +23,7 @@ impl JsonDecoder {
     }
 
     /// Fills the event; `false` where the item is no JSON object with what is required.
-    pub fn decode<'a>(&self, item: &'a [u8], context: &Context<'_>, event: &mut Event<'a>) -> bool {
+    pub fn decode<'a>(&self, item: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
         let Some(times) = walk::walk(&self.map, item, context, event) else { return false };
         walk::set_duration(event, times);
         for (field, value) in &self.set {

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::convert;
 use super::reader::{Broken, Reader, Value};
+use super::string;
 use crate::decode::{Context, Unit, time};
 use crate::event::Time;
 
@@ -59,7 +60,7 @@ struct Found<'a> {
 }
 
 fn object<'a>(item: &'a [u8], context: &Context<'_>, arena: &'a Bump) -> Option<Envelope<'a>> {
-    let mut reader = Reader::object(item, arena)?;
+    let mut reader = Reader::object(string::utf8(item, arena, &mut false), arena)?;
     let mut found = Found::default();
     members(&mut reader, "", &mut found).ok()?;
     if !reader.finished() {
@@ -150,7 +151,7 @@ pub struct JournalEntry<'a> {
 
 /// Reads one entry of `journalctl -o json`; `None` where the item is none.
 pub fn journal_entry<'a>(item: &'a [u8], arena: &'a Bump) -> Option<JournalEntry<'a>> {
-    let mut reader = Reader::object(item, arena)?;
+    let mut reader = Reader::object(string::utf8(item, arena, &mut false), arena)?;
     let mut entry = JournalEntry::default();
     let mut found = false;
     while let Some(key) = reader.key().ok()? {

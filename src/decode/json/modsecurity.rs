@@ -23,7 +23,7 @@ impl ModsecurityDecoder {
     }
 
     /// Fills the event; `false` where the item is no audit record.
-    pub fn decode<'a>(&self, item: &'a [u8], context: &Context<'_>, event: &mut Event<'a>) -> bool {
+    pub fn decode<'a>(&self, item: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
         let Some(mut reader) = Reader::object(item, event.arena()) else { return false };
         let mut audit = Audit::default();
         let whole = read(&mut reader, Place::Top, &mut audit).is_ok() && reader.finished();
@@ -385,8 +385,9 @@ mod tests {
     fn check<R>(line: &[u8], expect: impl FnOnce(bool, &Event<'_>) -> R) -> R {
         let arena = Bump::new();
         let mut event = Event::new(line, &arena);
+        let text = arena.alloc_str(&String::from_utf8_lossy(line));
         let fits =
-            ModsecurityDecoder::new().decode(line, &Context { reference: Time(0), zone: &TimeZone::UTC }, &mut event);
+            ModsecurityDecoder::new().decode(text, &Context { reference: Time(0), zone: &TimeZone::UTC }, &mut event);
         expect(fits, &event)
     }
 

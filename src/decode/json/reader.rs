@@ -78,13 +78,13 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader that stands inside the outermost object, or `None` where the item is no object.
-    pub(super) fn object(item: &'a [u8], arena: &'a Bump) -> Option<Reader<'a>> {
-        let start = item.iter().position(|byte| !is_space(*byte) && !string::BYTE_ORDER_MARK.contains(byte))?;
-        if item[start] != b'{' {
+    pub(super) fn object(item: &'a str, arena: &'a Bump) -> Option<Reader<'a>> {
+        let bytes = item.as_bytes();
+        let start = bytes.iter().position(|byte| !is_space(*byte) && !string::BYTE_ORDER_MARK.contains(byte))?;
+        if bytes[start] != b'{' {
             return None;
         }
-        let mut mends = Mends::default();
-        let text = string::utf8(&item[start..], arena, &mut mends.invalid_utf8);
+        let (text, mends) = (item.get(start..)?, Mends::default());
         // Places in it are kept in 31 bits; a line is a thousandth of that at most.
         i32::try_from(text.len()).ok()?;
         Some(Reader { text, bytes: text.as_bytes(), at: 1, depth: 1, fresh: true, arena, mends })

@@ -98,7 +98,7 @@ impl SuricataDecoder {
     }
 
     /// Fills the event; `false` where the item is no EVE record.
-    pub fn decode<'a>(&self, item: &'a [u8], context: &Context<'_>, event: &mut Event<'a>) -> bool {
+    pub fn decode<'a>(&self, item: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> bool {
         let Some(times) = walk::walk(&self.map, item, context, event) else { return false };
         if event.occurred_at.is_none() && event.text(Text::SourceAddress).is_none() {
             return false;
@@ -181,7 +181,7 @@ mod tests {
         let arena = Bump::new();
         let mut event = Event::new(line.as_bytes(), &arena);
         let context = Context { reference: Time(0), zone: &TimeZone::UTC };
-        let fits = SuricataDecoder::new(&Keep::All).decode(line.as_bytes(), &context, &mut event);
+        let fits = SuricataDecoder::new(&Keep::All).decode(line, &context, &mut event);
         expect(fits, &event);
     }
 

@@ -39,7 +39,8 @@ fn with<R>(settings: &JsonSettings, keep: &Keep, item: &[u8], check: impl FnOnce
     let arena = Bump::new();
     let decoder = JsonDecoder::new(settings, keep);
     let mut event = Event::new(item, &arena);
-    let fits = decoder.decode(item, &Context { reference: Time(0), zone: &TimeZone::UTC }, &mut event);
+    let text = arena.alloc_str(&String::from_utf8_lossy(item));
+    let fits = decoder.decode(text, &Context { reference: Time(0), zone: &TimeZone::UTC }, &mut event);
     check(fits, &event)
 }
 
@@ -271,8 +272,9 @@ fn answer(bytes: &[u8]) {
     let context = Context { reference: Time(0), zone: &TimeZone::UTC };
     with(&nginx(), &Keep::All, bytes, |_, _| ());
     with(&JsonSettings::default(), &Keep::All, bytes, |_, _| ());
-    SuricataDecoder::new(&Keep::All).decode(bytes, &context, &mut Event::new(bytes, &arena));
-    ModsecurityDecoder::new().decode(bytes, &context, &mut Event::new(bytes, &arena));
+    let text = String::from_utf8_lossy(bytes);
+    SuricataDecoder::new(&Keep::All).decode(&text, &context, &mut Event::new(bytes, &arena));
+    ModsecurityDecoder::new().decode(&text, &context, &mut Event::new(bytes, &arena));
     unwrap_envelope(bytes, &context, &arena);
     journal_entry(bytes, &arena);
 }

@@ -28,7 +28,7 @@ pub(super) struct Times {
 }
 
 /// Reads `item` along `map` into `event`; `None` where it is no object that has what the map requires.
-pub(super) fn walk<'a>(map: &FieldMap, item: &'a [u8], context: &Context<'_>, event: &mut Event<'a>) -> Option<Times> {
+pub(super) fn walk<'a>(map: &FieldMap, item: &'a str, context: &Context<'_>, event: &mut Event<'a>) -> Option<Times> {
     let reader = Reader::object(item, event.arena())?;
     let mut walk = Walk {
         map,
