@@ -49,6 +49,28 @@ fn clf_in_utc(text: &[u8]) -> Option<Time> {
 /// RFC 3339 and its relatives: `2026-11-23T17:02:03.414Z`, `2026-11-23 17:02:03,414 +0100`; any fraction, and where
 /// no offset is given, `zone`.
 pub fn rfc3339(text: &[u8], zone: &TimeZone) -> Option<Time> {
+    microseconds_in_utc(text).or_else(|| rfc3339_in_zone(text, zone))
+}
+
+/// `2026-11-23T17:02:03.414159+0000`, Suricata's form of [`rfc3339`], read at fixed places.
+fn microseconds_in_utc(text: &[u8]) -> Option<Time> {
+    let text: &[u8; 31] = text.try_into().ok()?;
+    let marks = [text[4], text[7], text[10], text[13], text[16], text[19]];
+    let fraction = &text[20..26];
+    if marks != *b"--T::." || text[26..] != *b"+0000" || !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let clock = Clock {
+        hour: two(text[11], text[12])?,
+        minute: two(text[14], text[15])?,
+        second: two(text[17], text[18])?,
+        millisecond: thousandths(fraction) as u16,
+    };
+    let year = i64::from(two(text[0], text[1])?) * 100 + i64::from(two(text[2], text[3])?);
+    Time::from_civil(clock.on(year, two(text[5], text[6])?, two(text[8], text[9])?))
+}
+
+fn rfc3339_in_zone(text: &[u8], zone: &TimeZone) -> Option<Time> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b't' | b' ', rest @ ..] = text else { return None };
     let year = i64::from(two(*y1, *y2)?) * 100 + i64::from(two(*y3, *y4)?);
     let (clock, used) = clock(rest)?;
@@ -351,6 +373,18 @@ mod tests {
         fn every_instant_is_read_from_its_own_text(milliseconds in Time::MIN.0..=Time::MAX.0) {
             let time = Time(milliseconds);
             prop_assert_eq!(rfc3339(time.to_string().as_bytes(), &TimeZone::UTC), Some(time));
+        }
+
+        #[test]
+        fn times_at_fixed_places_are_as_elsewhere(
+            usual in "[0-2][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{6}\\+0000",
+            at in 0usize..31,
+            other in any::<u8>(),
+        ) {
+            let mut text = usual.into_bytes();
+            prop_assert_eq!(rfc3339(&text, &TimeZone::UTC), rfc3339_in_zone(&text, &TimeZone::UTC));
+            text[at] = other;
+            prop_assert_eq!(rfc3339(&text, &TimeZone::UTC), rfc3339_in_zone(&text, &TimeZone::UTC));
         }
     }
 }

@@ -42,7 +42,8 @@ impl<'a> Found<'a> {
     }
 }
 
-fn is_absent(text: &str) -> bool {
+#[inline(always)]
+pub(super) fn is_absent(text: &str) -> bool {
     matches!(text, "" | "-")
 }
 
@@ -113,6 +114,19 @@ pub(super) fn assign<'a>(event: &mut Event<'a>, leaf: &Leaf, found: Found<'a>, c
     };
     event.add_flaw(arena.alloc_str(&leaf.name), kind);
     false
+}
+
+/// Whether a text goes into this slot as it is; the others are in [`set_text`] and [`assign`].
+pub(super) fn is_plain(field: Text) -> bool {
+    let read = [
+        Text::XForwardedFor,
+        Text::UrlOriginal,
+        Text::HttpVersion,
+        Text::TlsVersion,
+        Text::SourceAddress,
+        Text::DestinationAddress,
+    ];
+    !read.contains(&field)
 }
 
 /// A text slot; an address that carries its port gives both, and the text stays as it was written.

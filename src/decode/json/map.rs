@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use super::convert;
 use crate::decode::{Keep, Target, Unit};
-use crate::event::Field;
 use crate::event::field::{ADDRESS_NAMES, NUMBER_NAMES, TEXT_NAMES};
+use crate::event::{Field, Text};
 
 /// Starts of names that no log line may set by itself: what the engine concludes, and the raw line. A field map that
 /// names such a key sends it where it says.
@@ -47,6 +48,8 @@ pub(super) struct Leaf {
     pub(super) kept: bool,
     /// Leaves of the same field that stand before this one in the map; where they gave a value, this one is silent.
     pub(super) before: Vec<usize>,
+    /// The slot of a text that is taken as it is, which is what most leaves are.
+    pub(super) plain: Option<Text>,
 }
 
 /// Fields without a slot that hold a time which others follow from.
@@ -144,9 +147,13 @@ impl FieldMap {
             return;
         }
         let same = |leaf: &Leaf| leaf.target.field == target.field;
-        let before = (0..self.leaves.len()).filter(|index| same(&self.leaves[*index])).collect();
+        let before: Vec<usize> = (0..self.leaves.len()).filter(|index| same(&self.leaves[*index])).collect();
+        let plain = match target.field {
+            Field::Text(slot) if before.is_empty() && target.values.is_empty() && convert::is_plain(slot) => Some(slot),
+            _ => None,
+        };
         self.nodes[node].leaves.push(self.leaves.len());
-        self.leaves.push(Leaf { target: target.clone(), name, moment, kept, before });
+        self.leaves.push(Leaf { target: target.clone(), name, moment, kept, before, plain });
     }
 
     fn insert_own_names(&mut self, keep: &Keep) {

@@ -213,6 +213,15 @@ impl<'a> Walk<'_, 'a, '_> {
     fn leaf(&mut self, index: usize, found: Found<'a>, first: bool) {
         let map = self.map;
         let leaf = map.leaf(index);
+        if let (Some(slot), Found::Text(text)) = (leaf.plain, found)
+            && !self.is_seen(index)
+        {
+            if !convert::is_absent(text) {
+                self.event.set_text(slot, text);
+                self.see(index);
+            }
+            return;
+        }
         if self.is_seen(index) {
             if self.inside_lists > 0 && !matches!(leaf.target.field, Field::Extra(_)) {
                 return;
@@ -237,8 +246,14 @@ impl<'a> Walk<'_, 'a, '_> {
             | Field::Type
             | Field::Tags => convert::assign(self.event, leaf, found, self.context),
         };
-        if given && index < LEAVES_SEEN_MAX {
-            self.seen[index / 64] |= 1 << (index % 64);
+        if given {
+            self.see(index);
+        }
+    }
+
+    fn see(&mut self, leaf: usize) {
+        if leaf < LEAVES_SEEN_MAX {
+            self.seen[leaf / 64] |= 1 << (leaf % 64);
         }
     }
 
@@ -246,9 +261,8 @@ impl<'a> Walk<'_, 'a, '_> {
     fn moment(&mut self, leaf: &Leaf, found: Found<'a>) -> bool {
         let arena = self.reader.arena();
         let Some(text) = found.text(arena) else { return false };
-        let name = arena.alloc_str(&leaf.name);
         let Some(time) = convert::timestamp(text, leaf.target.unit, self.context) else {
-            self.event.add_flaw(name, FlawKind::NotATime);
+            self.event.add_flaw(arena.alloc_str(&leaf.name), FlawKind::NotATime);
             return false;
         };
         match leaf.moment {
@@ -257,7 +271,8 @@ impl<'a> Walk<'_, 'a, '_> {
             None => {}
         }
         if leaf.kept {
-            self.event.add_extra(name, Scalar::Text(arena.alloc_str(&time.to_string())));
+            let text = arena.alloc_str(&time.to_string());
+            self.event.add_extra(arena.alloc_str(&leaf.name), Scalar::Text(text));
         }
         true
     }
