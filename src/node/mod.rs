@@ -26,6 +26,8 @@ pub mod snapshot;
 pub mod steps;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trimmed;
 
 pub use error::NodeError;
 pub use floors::Floors;

@@ -27,10 +27,10 @@ const SEEDS: u64 = 10_000;
 /// Starts of the process within one seed.
 const LIVES: u64 = 3;
 const START: i64 = 1_795_435_507_000;
-const SOONER: Duration = Duration::ZERO;
+pub(super) const SOONER: Duration = Duration::ZERO;
 
 /// Every pipeline and a few rules: enough for blocks, small enough for ten thousand starts.
-static CATALOG: LazyLock<(Arc<Catalog>, CatalogText)> = LazyLock::new(|| {
+pub(super) static CATALOG: LazyLock<(Arc<Catalog>, CatalogText)> = LazyLock::new(|| {
     let all = built_in();
     let named = |path: &str, names: &[&str]| names.iter().any(|name| path.ends_with(&format!("/{name}.yml")));
     let rules =
@@ -45,10 +45,10 @@ static CATALOG: LazyLock<(Arc<Catalog>, CatalogText)> = LazyLock::new(|| {
     (Arc::new(catalog), CatalogText::of(&config, &files))
 });
 
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         ((mixed ^ (mixed >> 27)) >> 8) % limit
@@ -56,15 +56,15 @@ impl Random {
 }
 
 /// A machine that can stop anywhere, and the time.
-struct World {
+pub(super) struct World {
     disk: SimulatedDisk,
     now: Arc<AtomicI64>,
-    random: Random,
-    snapshots: tempfile::TempDir,
+    pub(super) random: Random,
+    pub(super) snapshots: tempfile::TempDir,
 }
 
 impl World {
-    fn new(seed: u64) -> World {
+    pub(super) fn new(seed: u64) -> World {
         World {
             disk: SimulatedDisk::new(seed),
             now: Arc::new(AtomicI64::new(START)),
@@ -73,18 +73,18 @@ impl World {
         }
     }
 
-    fn open(&self) -> Result<Arc<Embedded>, JournalError> {
+    pub(super) fn open(&self) -> Result<Arc<Embedded>, JournalError> {
         let now = Arc::clone(&self.now);
         let clock = Arc::new(move || Time(now.load(Ordering::Relaxed)));
         Embedded::open_on(Arc::new(self.disk.clone()), clock, Settings::small()).map(Arc::new)
     }
 
-    fn pass(&self, milliseconds: i64) {
+    pub(super) fn pass(&self, milliseconds: i64) {
         self.now.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
     /// Lines of an office and a guesser, some of them late or garbled.
-    fn lines(&mut self) -> (Input, Records) {
+    pub(super) fn lines(&mut self) -> (Input, Records) {
         let mut records = Records::default();
         let topic = ["nginx", "login"][self.random.below(2) as usize];
         for _ in 0..1 + self.random.below(12) {
@@ -127,7 +127,7 @@ impl World {
     }
 }
 
-fn append(journal: &Embedded, input: Input, records: Records) -> Result<(), NodeError> {
+pub(super) fn append(journal: &Embedded, input: Input, records: Records) -> Result<(), NodeError> {
     journal.append(Commit { appends: vec![(input, records)], ..Commit::default() })?;
     Ok(())
 }
