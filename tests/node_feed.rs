@@ -8,7 +8,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use sekisho::catalog::{Catalog, CatalogText, KeepExtras, built_in};
@@ -157,5 +156,5 @@ fn a_day_fed_by_http_is_judged_as_replay_judges_it() {
     assert!(wanted.len() >= 5 && found.is_subset(&wanted), "{found:?} is not of {wanted:?}");
     let clients: BTreeSet<String> = alerts.iter().filter_map(target).collect();
     assert!(wanted.intersection(&clients).all(|blocked| found.contains(blocked)), "{wanted:?} is not {found:?}");
-    node.stop(&AtomicBool::new(false)).expect("a quiet end");
+    node.stop().expect("a quiet end");
 }

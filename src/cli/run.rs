@@ -1,15 +1,15 @@
 //! `sekisho run`: a whole node on this machine, until it is told to stop. I/O.
 //!
-//! The first signal lets what came in flow through, the second ends at once; both are safe. Messages go to stderr, one
+//! The first signal lets what came in flow through, the second ends the process at once; both are safe. Messages go to stderr, one
 //! paragraph each. Deliberately without going into the background: that is the service manager's.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::catalog::{Catalog, CatalogText, KeepExtras};
 use crate::config::Config;
-use crate::node::start::{Given, Node};
+use crate::node::start::{Given, Node, STOP_WITHIN};
 use crate::node::steps::Steps;
 use crate::node::{NodeError, Tell};
 use crate::replay::stop_on_signal;
@@ -22,7 +22,10 @@ use super::{CliError, Sources, Status};
 #[command(after_help = "Examples:
   sekisho run --config /etc/sekisho/sekisho.yaml
   sekisho run --data ./data                       everything by default; the API is on 127.0.0.1:7070
-  curl --data-binary @access.log http://127.0.0.1:7070/api/v1/ingest/nginx")]
+  curl --data-binary @access.log http://127.0.0.1:7070/api/v1/ingest/nginx
+
+SIGTERM or Ctrl-C lets what came in flow through, for 10 s at most, and ends with exit status 0; a second one ends it at
+once with exit status 130. Nothing that was acknowledged is lost either way: the next start goes on from there.")]
 pub(super) struct Arguments {
     /// The folder of the journal, the index and the snapshots; `data` of the configuration otherwise
     #[arg(long, value_name = "DIR")]
@@ -43,7 +46,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
     }
     node.wait(&stop);
     let ended_by_itself = !stop.load(Ordering::Acquire);
-    node.stop(&AtomicBool::new(false)).map_err(|error| refused(&error))?;
+    if !ended_by_itself {
+        let seconds = STOP_WITHIN.as_secs();
+        remark(&format!(
+            "stops once what came in has flowed through, after {seconds} s at most; a second signal ends it at once"
+        ));
+    }
+    node.stop().map_err(|error| refused(&error))?;
     if ended_by_itself {
         return Err(CliError::environment("a part of the node ended by itself; its message is above"));
     }

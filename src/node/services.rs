@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value, json};
 
 use crate::api::projection::{Allowed, Projection, Seed};
-use crate::api::{self, Check, Log, Metrics, Services};
+use crate::api::{self, Check, Clock, Log, Metrics, Services};
 use crate::catalog::Catalog;
 use crate::collect::HTTP_PARTITION;
 use crate::config::Config;
@@ -17,7 +18,7 @@ use crate::journal::embedded::Embedded;
 use crate::respond::Standing;
 
 use super::stages::Shared;
-use super::{NodeError, questions, shown, start};
+use super::{NodeError, questions, shown};
 
 /// Without a sign of life for so long the stages are called dead: a commit that waits for a disk takes seconds.
 const DEAD_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
@@ -32,6 +33,8 @@ pub struct Lent {
     /// What holds as the node starts: records tell the rest.
     pub standing: Standing,
     pub data: PathBuf,
+    /// The journal's.
+    pub clock: Clock,
 }
 
 /// The API's services, and the thread that keeps what it knows of outcomes up to date.
@@ -64,7 +67,7 @@ pub fn lend(lent: Lent, config: &Config) -> Result<(Services, api::Follower), No
         checks: Arc::new(move || checks(&for_checks)),
         live: Arc::new(move || !for_life.has_failed() && for_life.quiet_for() < DEAD_AFTER),
         protected: guarded,
-        clock: Arc::new(start::now),
+        clock: lent.clock,
         data: lent.data,
     };
     Ok((services, follower))
@@ -99,6 +102,7 @@ fn status(lent: &Lent) -> Arc<dyn Fn() -> Map<String, Value> + Send + Sync> {
         let decide = shared.gauges.decide();
         let inputs = shared.gauges.inputs();
         let indexed = index.status();
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let input = |gauge: &super::InputGauge| {
             let counters = gauge.counters;
             json!({
@@ -118,7 +122,8 @@ fn status(lent: &Lent) -> Arc<dyn Fn() -> Map<String, Value> + Send + Sync> {
             json!({
                 "next": decide.next, "stream_time": decide.stream, "signals": decide.counters.signals,
                 "tallies": decide.counters.tallies, "findings": decide.counters.findings,
-                "windows": decide.windows.keys, "window_bytes": decide.windows.bytes, "evicted": decide.windows.evicted,
+                "alerts": load(&shared.gauges.alerts), "blocks": load(&shared.gauges.blocks),
+                "lifts": load(&shared.gauges.lifts), "windows": decide.windows.keys, "window_bytes": decide.windows.bytes, "evicted": decide.windows.evicted,
             }),
         );
         status.insert(

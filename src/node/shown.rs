@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::api::Metrics;
-use crate::event::SECOND;
 use crate::event::outcome::Refusal;
+use crate::event::{SECOND, Time};
 
 use super::gauges::{Gauges, InputGauge, gate};
 use super::services::Lent;
 use super::stages::Shared;
-use super::start;
 
 /// Gates with the word that outputs use.
 const GATES: [(Refusal, &str); 12] = [
@@ -55,6 +54,7 @@ pub fn name(metrics: &Metrics, lent: &Lent) {
         }
     }
     name_decide(metrics, &lent.shared);
+    name_lag(metrics, lent);
     name_stores(metrics, lent);
 }
 
@@ -91,12 +91,14 @@ fn name_decide(metrics: &Metrics, shared: &Arc<Shared>) {
     gauge("sekisho_decisions_active", "Blocks that hold now.", &[], |gauges| {
         gauges.decide().respond.map_or(0.0, |counters| counters.active_blocks as f64)
     });
-    gauge(
-        "sekisho_stage_lag_seconds",
-        "How far a stage's time is behind the clock.",
-        &[("stage", "decide")],
-        |gauges| gauges.decide().stream.map_or(0.0, |stream| start::now().since(stream).max(0) as f64 / SECOND as f64),
-    );
+}
+
+fn name_lag(metrics: &Metrics, lent: &Lent) {
+    let (shared, clock) = (Arc::clone(&lent.shared), Arc::clone(&lent.clock));
+    let lag = move |stream: Time| clock().since(stream).max(0) as f64 / SECOND as f64;
+    let read = move || shared.gauges.decide().stream.map_or(0.0, &lag);
+    let help = "How far a stage's time is behind the clock.";
+    metrics.read_gauge("sekisho_stage_lag_seconds", help, &[("stage", "decide")], read);
 }
 
 fn name_stores(metrics: &Metrics, lent: &Lent) {

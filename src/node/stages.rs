@@ -1,6 +1,7 @@
 //! The threads of a node: each turns its stage until it is told to stop, and says when it cannot go on. I/O.
 //!
-//! A stage that is told to stop first finishes what is there; told to hurry, it leaves at once, which is as safe.
+//! A stage that is told to stop first finishes what is there; told to hurry, it leaves that to the next start, which is as
+//! safe, and commits at most what it has.
 //! Deliberately the only place of the stages that knows the clock: when a second has passed and when a snapshot is due.
 
 #![expect(clippy::disallowed_methods, reason = "the threads of the stages start here, and time passes here")]
@@ -35,7 +36,7 @@ const REOPEN_AFTER: Duration = Duration::from_secs(2);
 pub struct Shared {
     pub gauges: Gauges,
     pub tell: Tell,
-    /// Set once nothing more is to be finished.
+    /// Set once the time for finishing what is there is over.
     pub hurry: AtomicBool,
     /// When a thread last came round, in milliseconds since the start.
     beat: AtomicU64,
@@ -123,16 +124,17 @@ impl Running {
     }
 
     /// Tells it to finish, and waits for that until the deadline. Whether it ended; a thread that panicked has.
-    pub fn finish(mut self, deadline: Instant) -> bool {
+    pub fn finish(&mut self, deadline: Instant) -> bool {
         self.stop.store(true, Ordering::Release);
-        let Some(thread) = self.thread.take() else { return true };
-        while !thread.is_finished() {
+        while !self.has_ended() {
             if Instant::now() >= deadline {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        thread.join().is_ok()
+        // A panic was reported by its thread.
+        self.thread.take().map(JoinHandle::join);
+        true
     }
 
     /// Its name.
@@ -250,7 +252,7 @@ pub fn index<J: Journal>(
         let (counts, missed) = indexer.counts();
         shared.gauges.note_index(&counts, missed);
         if shared.hurries() {
-            return Ok(());
+            break;
         }
     }
     if let Err(error) = indexer.commit() {

@@ -1,8 +1,9 @@
 //! A whole node on one machine: started in the order of need, stopped in the order of flow. I/O.
 //!
 //! Start is the same after a crash as after a quiet end. Stop lets what came in flow through: no more lines, then ingest,
-//! decide and the index to their ends, each within what is left of the time. Deliberately without a clock in anything that
-//! is decided: the journal's time is the clock's, everything else follows from records.
+//! decide and the index to their ends, for so long as a stop may take; what has not flowed through by then lies in the
+//! journal, where the next start takes it up. Deliberately without a clock in anything that is decided: the journal's time
+//! is the clock's, everything else follows from records.
 
 #![expect(clippy::disallowed_methods, reason = "the clock of the journal is the machine's")]
 
@@ -11,23 +12,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::api::{self, Server};
+use crate::api::{self, Clock, Server};
 use crate::catalog::{Catalog, CatalogText};
 use crate::collect::{Collector, Warning};
 use crate::config::{Config, Keep};
 use crate::event::Time;
 use crate::index::{Index, Retention, SearchSettings, SplitLimits, WriterSettings};
-use crate::journal::embedded::{self, Embedded};
+use crate::journal::embedded::{self, Cut, Embedded};
 
 use super::decide::Decider;
 use super::indexer::{Durable, Indexer};
 use super::ingest::Ingester;
+use super::recorded::Recording;
 use super::stages::{self, Running, Shared};
 use super::steps::Steps;
 use super::{Floors, NodeError, Tell, services};
 
-/// How long a stop may take in all (the issue's goal).
+/// How long a stop may take in all (the issue's goal). A stage that stands still by then is left behind.
 pub const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// What the stages get of it to finish what is there; the rest is for what they then commit, of which the index takes
+/// longest.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(7);
 /// What the API gets of it: requests that wait for a disk do not get ready any more.
 const SERVER_WITHIN: Duration = Duration::from_secs(2);
 /// How often retention looks.
@@ -56,6 +61,7 @@ pub struct Given {
 /// A running node.
 pub struct Node {
     shared: Arc<Shared>,
+    journal: Arc<Embedded>,
     collector: Option<Collector>,
     server: Option<Server>,
     follower: Option<api::Follower>,
@@ -64,16 +70,23 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts everything.
+    /// Starts everything by the machine's clock.
     ///
     /// # Errors
     /// What keeps it from starting; nothing runs then.
     pub fn start(given: Given) -> Result<Node, NodeError> {
+        Node::start_by(given, Arc::new(now))
+    }
+
+    /// Starts everything by another clock: so a day of long ago is judged in its own time. The journal's time stands still
+    /// where that clock goes back.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_by(given: Given, clock: Clock) -> Result<Node, NodeError> {
         let Given { config, judging, reading, text, data, tell, steps } = given;
-        let journal = Arc::new(Embedded::open(&data, Arc::new(now), steps.of_journal())?);
-        if let Some(cut) = &journal.opened().cut {
-            tell(&format!("the journal's torn end was cut: {cut:?}\n  = nothing that was acknowledged was in it"));
-        }
+        let journal = Arc::new(Embedded::open(&data, Arc::clone(&clock), steps.of_journal())?);
+        journal.opened().cut.iter().for_each(|cut| tell(&told_of(cut)));
         let snapshots = data.join("snapshots");
         let (mut decider, restored) = Decider::start(&journal, &judging, &snapshots)?;
         decider.steps = steps.clone();
@@ -100,10 +113,12 @@ impl Node {
             shared: Arc::clone(&shared),
             standing,
             data: data.clone(),
+            clock,
         };
         let (services, follower) = services::lend(lent, &config)?;
         let mut node = Node {
             shared: Arc::clone(&shared),
+            journal: Arc::clone(&journal),
             collector: None,
             server: None,
             follower: Some(follower),
@@ -135,22 +150,35 @@ impl Node {
         }
     }
 
-    /// Lets everything flow through and ends. `hurry` cuts that short, which is as safe.
+    /// What was decided so far, folded again from the journal: every outcome that the node's topics hold.
+    ///
+    /// # Errors
+    /// Those of the journal, and of catalogs it names.
+    pub fn recording(&self) -> Result<Recording, NodeError> {
+        Recording::of(Arc::clone(&self.journal))
+    }
+
+    /// Lets everything flow through and ends, within [`STOP_WITHIN`]. What did not flow through in time is as safe in the
+    /// journal as what never began to.
     ///
     /// # Errors
     /// Why a stage could not go on.
-    pub fn stop(mut self, hurry: &AtomicBool) -> Result<(), NodeError> {
-        let deadline = Instant::now() + STOP_WITHIN;
-        self.shared.hurry.store(hurry.load(Ordering::Acquire), Ordering::Release);
+    pub fn stop(mut self) -> Result<(), NodeError> {
+        let (drained, ended) = (Instant::now() + DRAIN_WITHIN, Instant::now() + STOP_WITHIN);
         drop(self.collector.take());
         if let Some(server) = self.server.take() {
             server.stop(SERVER_WITHIN);
         }
-        for stage in self.stages.drain(..) {
-            let name = stage.name();
-            if !stage.finish(deadline) {
-                (self.shared.tell)(&format!("{name}: did not finish in time\n  = the next start goes on where it was"));
+        for stage in &mut self.stages {
+            if !stage.finish(drained) {
+                // Those behind it end with what they have as well: what they wait for is not coming.
                 self.shared.hurry.store(true, Ordering::Release);
+            }
+        }
+        for mut stage in self.stages.drain(..) {
+            if !stage.finish(ended) {
+                let name = stage.name();
+                (self.shared.tell)(&format!("{name}: did not finish in time\n  = the next start goes on where it was"));
             }
         }
         drop(self.follower.take());
@@ -165,6 +193,15 @@ impl Node {
         self.stages.push(Running::start(name, &self.shared, work)?);
         Ok(())
     }
+}
+
+/// What is said of a torn end.
+fn told_of(cut: &Cut) -> String {
+    let Cut { file, offset, bytes } = cut;
+    format!(
+        "{file}: the last write was cut off in its middle; what is left of it, at most {bytes} bytes from byte {offset} on, \
+         is gone\n  = nothing that was acknowledged was in it"
+    )
 }
 
 fn writer_settings(config: &Config) -> WriterSettings {
@@ -205,4 +242,16 @@ fn retain(
 pub fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)).min(Time::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_end_is_told_in_words() {
+        let told = told_of(&Cut { file: "data/journal/7.log".to_owned(), offset: 4_096, bytes: 12 });
+        assert!(told.starts_with("data/journal/7.log: ") && told.contains("byte 4096"), "{told}");
+        assert!(!told.contains(['{', '"']), "{told}");
+    }
 }

@@ -1,8 +1,9 @@
-//! Where a crash is worth trying, and a way to have one there: for crash tests, inert otherwise. I/O.
+//! Where a crash or a stall is worth trying, and a way to have one there: for tests of them, inert otherwise. I/O.
 //!
 //! `SEKISHO_CRASH_AT=NAME:COUNT` ends the process at the COUNTth time that it comes to the step of that name, as a kill
-//! would: nothing is flushed, nothing is told. `SEKISHO_SEGMENT_BYTES=N` makes the journal's segments that small, so that a
-//! short life has several. Deliberately without any other effect: a name decides only where the process ends.
+//! would: nothing is flushed, nothing is told. `SEKISHO_STALL_AT=NAME:COUNT` has the thread that comes there stand still for
+//! ever, as before a disk that does not answer. `SEKISHO_SEGMENT_BYTES=N` makes the journal's segments that small, so that a
+//! short life has several. Deliberately without any other effect: a name decides only where that happens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,8 @@ use crate::journal::embedded::{Settings, Step as JournalStep, Steps as JournalSt
 
 /// Names the step and how often it is passed first.
 pub const CRASH_AT: &str = "SEKISHO_CRASH_AT";
+/// Names the step at which a thread stands still, and how often it is passed first.
+pub const STALL_AT: &str = "SEKISHO_STALL_AT";
 /// The size of a segment of the journal.
 pub const SEGMENT_BYTES: &str = "SEKISHO_SEGMENT_BYTES";
 /// Segments hold a checkpoint and commits of some size.
@@ -57,31 +60,40 @@ impl Step {
     }
 }
 
-/// The step at which the process is to end, if any. Clones count together.
+/// What a step that is named leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    End,
+    Stall,
+}
+
+/// The step at which the process is to end or to stall, if any. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Steps {
-    crash: Option<Arc<Crash>>,
+    trap: Option<Arc<Trap>>,
     segment_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
-struct Crash {
+struct Trap {
     name: &'static str,
+    then: Then,
     /// How often it is still passed.
     left: AtomicU64,
 }
 
 impl Steps {
-    /// What the two settings say; `get` gives the value of a variable.
+    /// What the settings say; `get` gives the value of a variable. A process that is to end does not stall.
     ///
     /// # Errors
     /// A sentence, where one of them names no step or no number.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Steps, String> {
-        let crash = get(CRASH_AT).map(|text| Crash::read(&text).map(Arc::new)).transpose()?;
+        let trap = |name: &str, then| get(name).map(|text| Trap::read((name, &text), then).map(Arc::new)).transpose();
+        let (crash, stall) = (trap(CRASH_AT, Then::End)?, trap(STALL_AT, Then::Stall)?);
         let size = |text: String| text.parse().ok().filter(|bytes| *bytes >= SEGMENT_BYTES_MIN);
         let wrong = || format!("{SEGMENT_BYTES}: not a number of bytes from {SEGMENT_BYTES_MIN}; unset it");
         let segment_bytes = get(SEGMENT_BYTES).map(|text| size(text).ok_or_else(wrong)).transpose()?;
-        Ok(Steps { crash, segment_bytes })
+        Ok(Steps { trap: crash.or(stall), segment_bytes })
     }
 
     /// The process comes to this step.
@@ -89,13 +101,13 @@ impl Steps {
         self.at(step.name());
     }
 
-    /// The journal's settings with the same way to end.
+    /// The journal's settings with the same trap.
     pub fn of_journal(&self) -> Settings {
         let defaults = Settings::default();
         let steps = self.clone();
         Settings {
             segment_bytes: self.segment_bytes.unwrap_or(defaults.segment_bytes),
-            steps: if self.crash.is_some() {
+            steps: if self.trap.is_some() {
                 JournalSteps::told(move |step: JournalStep| steps.at(step.name()))
             } else {
                 defaults.steps.clone()
@@ -105,24 +117,30 @@ impl Steps {
     }
 
     fn at(&self, name: &str) {
-        let Some(crash) = self.crash.as_ref().filter(|crash| crash.name == name) else { return };
-        if crash.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            std::process::abort();
+        let Some(trap) = self.trap.as_ref().filter(|trap| trap.name == name) else { return };
+        if trap.left.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        match trap.then {
+            Then::End => std::process::abort(),
+            Then::Stall => loop {
+                std::thread::park();
+            },
         }
     }
 }
 
-impl Crash {
-    fn read(text: &str) -> Result<Crash, String> {
+impl Trap {
+    fn read((variable, text): (&str, &str), then: Then) -> Result<Trap, String> {
         let (name, count) = text.split_once(':').unwrap_or((text, "1"));
         let own = Step::ALL.into_iter().map(Step::name);
         let mut names = own.chain(JournalStep::ALL.into_iter().map(JournalStep::name));
         let name = names.find(|known| *known == name);
         let count = count.parse().ok().filter(|count| *count > 0);
         let (Some(name), Some(count)) = (name, count) else {
-            return Err(format!("{CRASH_AT}: not NAME:COUNT of a step, as in decide.committed:3; unset it"));
+            return Err(format!("{variable}: not NAME:COUNT of a step, as in decide.committed:3; unset it"));
         };
-        Ok(Crash { name, left: AtomicU64::new(count) })
+        Ok(Trap { name, then, left: AtomicU64::new(count) })
     }
 }
 
@@ -158,5 +176,7 @@ mod tests {
             assert!(read(wrong, None).unwrap_err().contains(CRASH_AT));
         }
         assert!(read("", Some("12")).unwrap_err().contains(SEGMENT_BYTES));
+        let stall = Steps::read(|name| (name == STALL_AT).then(|| "nowhere:1".to_owned()));
+        assert!(stall.unwrap_err().contains(STALL_AT));
     }
 }

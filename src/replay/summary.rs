@@ -89,14 +89,11 @@ impl Summary {
     }
 }
 
-/// The table that ends a replay at the terminal.
+/// The table that ends a replay at the terminal. A journal was decoded before: of it there is no table.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.pipelines.keys().map(|name| name.chars().count()).max().unwrap_or(0).max("pipeline".len());
-        writeln!(f, "{:width$}  {:>12}  {:>10}  {:>11}  {:>8}", "pipeline", "events", "flawed", "undecodable", "late")?;
-        for (name, counts) in &self.pipelines {
-            let PipelineSummary { events, flawed, undecodable, late, .. } = counts;
-            writeln!(f, "{name:width$}  {events:>12}  {flawed:>10}  {undecodable:>11}  {late:>8}")?;
+        if !self.pipelines.is_empty() {
+            self.write_pipelines(f)?;
         }
         if let (Some(first), Some(last)) = (self.first_at, self.last_at) {
             writeln!(f, "from {first} to {last}")?;
@@ -113,6 +110,18 @@ impl fmt::Display for Summary {
         // In outputs a gate is a word in quotation marks.
         let word = |gate| serde_json::to_string(gate).unwrap_or_default().replace('"', "");
         self.refused.iter().try_for_each(|(gate, count)| write!(f, " {count} {}", word(gate)))
+    }
+}
+
+impl Summary {
+    fn write_pipelines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.pipelines.keys().map(|name| name.chars().count()).max().unwrap_or(0).max("pipeline".len());
+        writeln!(f, "{:width$}  {:>12}  {:>10}  {:>11}  {:>8}", "pipeline", "events", "flawed", "undecodable", "late")?;
+        for (name, counts) in &self.pipelines {
+            let PipelineSummary { events, flawed, undecodable, late, .. } = counts;
+            writeln!(f, "{name:width$}  {events:>12}  {flawed:>10}  {undecodable:>11}  {late:>8}")?;
+        }
+        Ok(())
     }
 }
 
@@ -160,5 +169,9 @@ mod tests {
         let text = serde_json::to_string(&Summary { catalog: "c".into(), ..Summary::default() }).unwrap();
         let expected = r#"{"catalog":"c","pipelines":{},"alerts":0,"blocks":0,"extended":0,"lifts":0,"dead_letters":0,"evicted":0}"#;
         assert_eq!(text, expected);
+        assert_eq!(Summary::default().to_string(), "0 alerts, 0 blocks (0 extended), 0 lifts, 0 dead letters");
+        let read = [("nginx".to_owned(), PipelineSummary::default())].into();
+        let table = Summary { pipelines: read, ..Summary::default() }.to_string();
+        assert!(table.starts_with("pipeline  ") && table.lines().nth(1).unwrap().starts_with("nginx"), "{table}");
     }
 }
