@@ -4,6 +4,7 @@
 //! everybody on the machine can read. Deliberately without TLS: the API has none, and whoever is elsewhere comes through
 //! a tunnel or a reverse proxy on this machine.
 
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -99,16 +100,7 @@ impl Door {
     /// # Errors
     /// An address that is none, a configuration or a key that cannot be read.
     pub fn open(&self) -> Result<Node, CliError> {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // A key must not go to a proxy that the environment names for other programs.
-            .proxy(None)
-            .user_agent(concat!("sekisho/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT_WITHIN))
-            .timeout_global(Some(ANSWER_WITHIN));
-        Ok(Node { agent: config.build().new_agent(), base: self.base()?, key: self.key()? })
+        Ok(Node { agent: agent(), base: self.base()?, key: self.key()? })
     }
 
     fn base(&self) -> Result<String, CliError> {
@@ -139,6 +131,19 @@ impl Door {
         }
         Ok(key)
     }
+}
+
+fn agent() -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        // A key must not go to a proxy that the environment names for other programs.
+        .proxy(None)
+        .user_agent(concat!("sekisho/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(CONNECT_WITHIN))
+        .timeout_global(Some(ANSWER_WITHIN));
+    config.build().new_agent()
 }
 
 /// A node that listens everywhere is reached at this machine's own address.
@@ -180,6 +185,11 @@ fn read_key(path: &Path) -> Result<String, CliError> {
 }
 
 impl Node {
+    /// A node of this process, which listens on this machine and knows no keys.
+    pub fn own(address: SocketAddr) -> Node {
+        Node { agent: agent(), base: format!("http://{address}"), key: None }
+    }
+
     /// What is at a path, which begins with `/`.
     ///
     /// # Errors
@@ -201,6 +211,30 @@ impl Node {
         let request = self.agent.post(format!("{}{path}", self.base)).content_type("application/json");
         let request = self.with_key(request);
         self.answer(request.send(order.to_string()), None)
+    }
+
+    /// Hands lines over, and returns once they are durable.
+    ///
+    /// # Errors
+    /// As [`Node::get`].
+    pub fn feed(&self, pipeline: &str, lines: String) -> Result<Value, CliError> {
+        let request = self.agent.post(format!("{}/api/v1/ingest/{}", self.base, encoded(pipeline)));
+        let request = self.with_key(request.content_type("text/plain"));
+        self.answer(request.send(lines), None)
+    }
+
+    /// The stream of outcomes from the first one on, as server-sent events; it ends with the node.
+    ///
+    /// # Errors
+    /// No node there, or another program.
+    pub fn stream(&self) -> Result<impl BufRead + Send + use<>, CliError> {
+        let request = self.agent.get(format!("{}/api/v1/stream?since=0-0", self.base));
+        let request = self.with_key(request).config().timeout_global(None).build();
+        let response = request.call().map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(self.stranger(response.status().as_u16()));
+        }
+        Ok(BufReader::new(response.into_body().into_reader()))
     }
 
     /// Takes something away, and gives the answer.
