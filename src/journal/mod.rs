@@ -43,7 +43,7 @@ pub struct Mark {
 }
 
 /// What a commit became.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// The journal's time, the same for all its records; never goes back from one commit to the next.
     pub appended_at: Time,

@@ -19,10 +19,11 @@ use crate::journal::{
 use super::catalogs::{self, Catalogs};
 use super::floors::Floors;
 use super::journalled::{self, PART_BYTES, states};
+use super::mutants::{self, Mutant};
 use super::outputs::Outputs;
 use super::snapshot;
 use super::steps::{Step, Steps};
-use super::{NodeError, retry};
+use super::{NodeError, retry, start};
 
 /// The name that owns the position of decide.
 pub const STAGE: &str = "decide";
@@ -173,8 +174,9 @@ pub fn restored<J: Journal>(
     (snapshots, committed): (&Path, u64),
 ) -> Result<(Folder, Restored), NodeError> {
     let start = journal.partitions(SIGNALS)?.first().map_or(0, |(_, range)| range.start);
-    let usable = |state: &FolderState| state.next >= start && state.next <= committed;
-    let state = match snapshot::newest(snapshots, committed).filter(usable) {
+    let ahead = mutants::has(Mutant::SnapshotAhead);
+    let usable = |state: &FolderState| state.next >= start && (ahead || state.next <= committed);
+    let state = match snapshot::newest(snapshots, if ahead { u64::MAX } else { committed }).filter(usable) {
         Some(state) => Some(state),
         None => journalled::newest(journal, committed)?.map(|(_, state)| state).filter(usable),
     };
@@ -218,7 +220,8 @@ pub(super) fn fold<J: Journal>(
     catalogs: &mut Catalogs<J>,
     out: &mut Folded,
 ) -> Result<(), NodeError> {
-    let (offset, at): (u64, Time) = (record.offset, record.appended_at);
+    let (offset, at): (u64, Time) =
+        (record.offset, if mutants::has(Mutant::WallClock) { start::now() } else { record.appended_at });
     let entry = Entry::decode(record.value).map_err(|entry| NodeError::Entry { offset, entry })?;
     folder.fold((offset, at), entry, &mut |name| catalogs.get(name), out)
 }

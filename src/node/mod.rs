@@ -15,6 +15,7 @@ pub mod ingest;
 mod outputs;
 mod journalled;
 mod lag;
+mod mutants;
 mod questions;
 pub mod recorded;
 mod retry;

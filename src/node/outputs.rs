@@ -1,10 +1,14 @@
 //! Outcomes → records of the topics that others read, in the shapes of the outputs sheet. I/O only by its neighbours.
 
+use std::collections::HashMap;
+
 pub use crate::api::projection::{ALERTS, ANSWERS, BLOCKS, INCIDENTS};
 use crate::event::outcome::DeadLetter;
 use crate::event::{Answer, Input, Outcome, write_json};
 use crate::fold::Folded;
 use crate::journal::{NewRecord, Records};
+
+use super::mutants::{self, Mutant};
 
 pub const DEAD_LETTERS: &str = "sekisho.dead-letters";
 
@@ -22,7 +26,12 @@ impl Outputs {
     /// What a fold led to, as records.
     pub fn of(folded: &Folded) -> Outputs {
         let mut outputs = Outputs::default();
-        folded.outcomes.iter().for_each(|outcome| outputs.outcome(outcome));
+        if mutants::has(Mutant::HashOrder) {
+            let shuffled: HashMap<usize, &Outcome> = folded.outcomes.iter().enumerate().collect();
+            shuffled.values().for_each(|outcome| outputs.outcome(outcome));
+        } else {
+            folded.outcomes.iter().for_each(|outcome| outputs.outcome(outcome));
+        }
         folded.answers.iter().for_each(|answer| outputs.answer(answer));
         outputs
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::journal::{Commit, Committed, JournalError, Stage};
 
 use super::NodeError;
+use super::mutants::{self, Mutant};
 
 /// How long a full disk is waited for before the next try.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -20,10 +21,24 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// next start folds the same records again.
 pub fn commit<S: Stage>(stage: &mut S, commit: &Commit, stop: &AtomicBool) -> Result<Committed, NodeError> {
     loop {
-        match stage.commit(commit.clone()) {
+        match whole(stage, commit) {
             Ok(committed) => return Ok(committed),
+            Err(JournalError::Full { .. }) if mutants::has(Mutant::FailureIgnored) => return Ok(Committed::default()),
             Err(JournalError::Full { .. }) if !stop.load(Ordering::Relaxed) => std::thread::sleep(PAUSE),
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// All of it at once, which is what makes a commit one.
+fn whole<S: Stage>(stage: &mut S, commit: &Commit) -> Result<Committed, JournalError> {
+    let positions = || Commit { positions: commit.positions.clone(), ..Commit::default() };
+    let rest = || Commit { positions: Vec::new(), ..commit.clone() };
+    if mutants::has(Mutant::PositionsFirst) {
+        return stage.commit(positions()).and_then(|_| stage.commit(rest()));
+    }
+    if mutants::has(Mutant::PositionsLast) {
+        return stage.commit(rest()).and_then(|_| stage.commit(positions()));
+    }
+    stage.commit(commit.clone())
 }

@@ -20,10 +20,13 @@ use super::NodeError;
 use super::catalogs::Catalogs;
 use super::decide::Decider;
 use super::ingest::Ingester;
+use super::mutants::{self, Mutant};
 use super::outputs::{self, Outputs};
 
 /// Seeds of the suite.
 const SEEDS: u64 = 10_000;
+/// Seeds within which each mistake must be found.
+const MUTANT_SEEDS: u64 = 1_000;
 /// Starts of the process within one seed.
 const LIVES: u64 = 3;
 const START: i64 = 1_795_435_507_000;
@@ -151,7 +154,13 @@ fn live(world: &mut World) -> Result<(), NodeError> {
             }
             5..7 => drop(ingester.step(SOONER, &stop)?),
             7 => ingester.tick(&stop)?,
-            8..10 => drop(decider.step(SOONER, &stop)?),
+            8..10 => {
+                let stepped = decider.step(SOONER, &stop);
+                if stepped.is_err() && mutants::has(Mutant::SnapshotAhead) {
+                    decider.snapshot(world.snapshots.path()).expect("a snapshot");
+                }
+                stepped?;
+            }
             10 => {
                 let mut records = Records::default();
                 let order = world.order().encode();
@@ -354,4 +363,25 @@ fn deleting_every_snapshot_loses_nothing() {
     let (without, by_records) = start(Path::new("nowhere"));
     assert!(by_snapshot.from >= by_records.from);
     assert!(with.folder().save() == without.folder().save(), "a snapshot is a cache");
+}
+
+/// The simulation finds each of the mistakes that a runner of stages could well make.
+#[test]
+fn deliberate_faults_of_the_stages_are_found() {
+    let found = |mutant| {
+        let fails = |seed: &u64| std::panic::catch_unwind(|| mutants::with(mutant, || run(*seed))).is_err();
+        let seed = (0..MUTANT_SEEDS).find(fails);
+        println!("{mutant:?}: SEKISHO_SEED={seed:?}");
+        seed.is_some()
+    };
+    for mutant in [
+        Mutant::PositionsFirst,
+        Mutant::PositionsLast,
+        Mutant::FailureIgnored,
+        Mutant::SnapshotAhead,
+        Mutant::WallClock,
+        Mutant::HashOrder,
+    ] {
+        assert!(found(mutant), "{mutant:?} goes unnoticed");
+    }
 }
