@@ -14,10 +14,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho::event::{Entry, Input, SIGNALS, Time};
+use sekisho::event::{Entry, Input, Layout, Position, SIGNALS, Time};
 use sekisho::index::{self, Index, SearchSettings};
-use sekisho::journal::Journal;
 use sekisho::journal::embedded::{Embedded, Settings};
+use sekisho::journal::{self, Journal};
+use sekisho::node;
 
 /// Kills of the suite.
 const KILLS: u64 = 200;
@@ -43,6 +44,14 @@ const FIRST_STEPS: [&str; 5] = [
     "journal.names-synced",
     "journal.reserve-named",
 ];
+/// Steps of segments and torn ends, in a test of their own.
+const OTHER_STEPS: [&str; 2] = ["journal.segment-trimmed", "journal.tail-cut"];
+/// Steps of retention: no short life comes to them, for a restore needs all of the first hour. The simulated disk stops at
+/// them.
+const SIMULATED_STEPS: [&str; 2] = ["journal.segment-removed", "journal.removal-synced"];
+/// A segment that some dozens of batches fill, and more batches than fill two.
+const SMALL_SEGMENT: &str = "65536";
+const BATCHES_MAX: u32 = 500;
 /// Nothing takes so long unless it hangs.
 const HANG: Duration = Duration::from_secs(60);
 
@@ -69,6 +78,7 @@ struct World {
     /// Acknowledged lines by pipeline.
     durable: BTreeMap<&'static str, BTreeSet<String>>,
     unanswered: Option<Batch>,
+    small_segments: bool,
 }
 
 /// A process, and where its API listens; nowhere where it ended before.
@@ -88,7 +98,14 @@ impl World {
     fn new(seed: u64) -> World {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("sekisho.yaml"), "http: { listen: 127.0.0.1:0 }\n").unwrap();
-        World { folder, random: Random(seed), batches: 0, durable: BTreeMap::new(), unanswered: None }
+        World {
+            folder,
+            random: Random(seed),
+            batches: 0,
+            durable: BTreeMap::new(),
+            unanswered: None,
+            small_segments: false,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -98,6 +115,7 @@ impl World {
     fn start(&self, crash: Option<String>) -> Life {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
         command.arg("run").arg("--config").arg(self.path("sekisho.yaml")).arg("--data").arg(self.path("data"));
+        command.envs(self.small_segments.then_some(("SEKISHO_SEGMENT_BYTES", SMALL_SEGMENT)));
         command.envs(crash.map(|at| ("SEKISHO_CRASH_AT", at))).stderr(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut told = BufReader::new(child.stderr.take().unwrap());
@@ -243,12 +261,22 @@ fn check_replay(world: &World, topics: &BTreeMap<&str, Vec<Vec<u8>>>) {
     assert_eq!(ids.len(), topics["sekisho.alerts"].len(), "an alert is there twice");
 }
 
-/// Events of the index: as many as lines, none twice, none outside of what was read, read to the end.
+/// Events of the index: as many as lines, each line's own, none twice, none outside of what was read, read to the end.
 fn check_index(folder: &Path, journal: &Embedded, lines: u64) {
     let verified = index::verify(folder, || true).unwrap();
     assert!(verified.faults.is_empty(), "{:?}", verified.faults);
     assert_eq!(verified.documents, lines);
-    for (input, next) in Index::open(folder, SearchSettings::default()).unwrap().status().positions {
+    let index = Index::open(folder, SearchSettings::default()).unwrap();
+    for topic in ["login", "nginx"] {
+        for (input, _) in journal.partitions(topic).unwrap() {
+            for (offset, line) in (0..).zip(values(journal, topic, input.partition)) {
+                let position = Position { topic: topic.to_owned(), partition: input.partition, offset, item: None };
+                let found = index.event(&position, Layout::Flat).unwrap().expect("a document of every line");
+                assert_eq!((&found.raw, found.pipeline.as_str()), (&line, topic), "{position:?}");
+            }
+        }
+    }
+    for (input, next) in index.status().positions {
         let there = journal.partitions(&input.topic).unwrap().into_iter().find(|(known, _)| *known == input);
         assert_eq!(there.map(|(_, range)| range.end), Some(next));
     }
@@ -284,6 +312,51 @@ fn killed(world: &mut World, kill: u64) -> bool {
         life.child.kill().unwrap();
     }
     !life.child.wait().unwrap().success()
+}
+
+/// Tears the end of the log as a disk may that lost power: the last bytes that were written are not there.
+fn tear(data: &Path) {
+    let segments = fs::read_dir(data.join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    let last = segments.filter(|path| path.extension().is_some_and(|end| end == "segment")).max().unwrap();
+    let mut bytes = fs::read(&last).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[end - 3..=end].fill(0);
+    fs::write(&last, bytes).unwrap();
+}
+
+/// A life that ends at a step that it comes to before it answers the last of many batches.
+fn ends_at(world: &mut World, step: &str) {
+    let mut life = world.start(Some(step.to_owned()));
+    assert!((0..BATCHES_MAX).any(|_| !world.send(&life)), "{step} is not come to");
+    assert!(!life.child.wait().unwrap().success(), "{step}");
+}
+
+#[test]
+fn full_segments_and_torn_ends_lose_nothing() {
+    let mut world = World::new(setting("SEKISHO_SEED").unwrap_or(4_711));
+    world.small_segments = true;
+    for count in 1..=2 {
+        ends_at(&mut world, &format!("journal.segment-trimmed:{count}"));
+        // Written and not yet synced: nobody was told, so it may be torn.
+        ends_at(&mut world, "journal.group-written:7");
+        tear(&world.path("data"));
+        let mut life = world.start(Some("journal.tail-cut:1".to_owned()));
+        assert!(life.address.is_none() && !life.child.wait().unwrap().success(), "the torn end is not cut");
+    }
+    let life = world.start(None);
+    while world.unanswered.is_some() {
+        assert!(world.send(&life));
+    }
+    world.finish(life);
+    check(&world);
+}
+
+#[test]
+fn every_named_step_is_come_to_by_a_test() {
+    let tested = STEPS.iter().map(|(name, _)| *name).chain(FIRST_STEPS).chain(OTHER_STEPS).chain(SIMULATED_STEPS);
+    let there = node::steps::Step::ALL.into_iter().map(node::steps::Step::name);
+    let there = there.chain(journal::embedded::Step::ALL.into_iter().map(journal::embedded::Step::name));
+    assert_eq!(tested.collect::<BTreeSet<_>>(), there.collect::<BTreeSet<_>>());
 }
 
 #[test]
