@@ -250,7 +250,8 @@ impl Run {
                 let allowed = self.responder.allow(&[network(who, *bits)], "kei", self.journal, out);
                 assert_eq!(allowed, Ok(()));
             }
-            Step::Disallow { who, bits } => self.responder.disallow(&[network(who, *bits)], self.journal, out),
+            // What is not allowed cannot be taken back; that says nothing of blocks.
+            Step::Disallow { who, bits } => drop(self.responder.disallow(&[network(who, *bits)], self.journal, out)),
             Step::Thaw => self.responder.thaw(self.journal, out),
             Step::Switch { level, protect: (who, bits) } => {
                 self.settings.level = *level;

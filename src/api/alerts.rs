@@ -60,8 +60,11 @@ pub(super) async fn alerts(State(api): State<Arc<Api>>, RawQuery(query): RawQuer
 }
 
 async fn alerts_page(api: &Api, query: Option<&str>) -> Result<Response, ApiFault> {
-    let parameters = Parameters::of(query, &["limit", "after", "severity", "rule", "entity"])?;
+    let parameters = Parameters::of(query, &["limit", "after", "severity", "rule", "entity", "from", "to"])?;
+    let now = api.now();
     let filter = Filter {
+        from: parameters.time("from", now)?,
+        to: parameters.time("to", now)?,
         severity: parameters.text("severity").map(severity).transpose()?,
         rule: parameters.text("rule").map(str::to_owned),
         entity: parameters.text("entity").map(str::to_owned),

@@ -1,11 +1,9 @@
 //! `sekisho alerts`: what was concluded, and the lines it rests on. I/O.
 
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::document::parse_duration;
-use crate::event::Time;
 use crate::node::start::now;
 
 use super::door::{Door, Node, encoded, read_item};
@@ -80,16 +78,11 @@ fn length(text: &str) -> Result<i64, String> {
 }
 
 fn run_list(list: &List) -> Result<Status, CliError> {
-    let asked = [("severity", &list.severity), ("rule", &list.rule), ("entity", &list.entity)];
+    let since = list.since.map(|length| now().plus(-length).to_string());
+    let asked = [("severity", &list.severity), ("rule", &list.rule), ("entity", &list.entity), ("from", &since)];
     let parameters: Vec<_> = asked.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     let mut alerts = Vec::new();
-    let since = list.since.map(|length| now().plus(-length));
-    let mut take = |item: &RawValue| {
-        let alert = read_item(item)?;
-        let fits = since.is_none_or(|since| Time::deserialize(&alert["@timestamp"]).is_ok_and(|at| at >= since));
-        alerts.extend(fits.then_some(alert));
-        Ok(fits)
-    };
+    let mut take = |item: &RawValue| read_item(item).map(|alert| alerts.push(alert)).map(|()| true);
     let ended = list.door.open()?.each("/api/v1/alerts", &parameters, (list.limit, "after"), &mut take)?;
     let mut out = Output::stdout();
     match list.output {

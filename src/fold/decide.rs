@@ -128,10 +128,7 @@ impl Decide {
             Order::Allow { networks, reason: _ } => {
                 responder.allow(networks, by, at, out).map_err(|full| full.to_string())
             }
-            Order::Disallow { networks } => {
-                responder.disallow(networks, at, out);
-                Ok(())
-            }
+            Order::Disallow { networks } => responder.disallow(networks, at, out),
             Order::Thaw => {
                 responder.thaw(at, out);
                 Ok(())

@@ -114,11 +114,19 @@ impl Responder {
     }
 
     /// Takes networks off the list of those that operators allowed while running; what the settings protect stays.
-    pub fn disallow(&mut self, networks: &[IpNet], at: Time, out: &mut Vec<Outcome>) {
+    ///
+    /// # Errors
+    /// In words, where one of them is not on that list; then none is taken off.
+    pub fn disallow(&mut self, networks: &[IpNet], at: Time, out: &mut Vec<Outcome>) -> Result<(), String> {
         self.pass(at, out);
+        let unknown = |network: &&IpNet| self.state.allowed.get(Prefix::network(**network)).is_none();
+        if let Some(unknown) = networks.iter().find(unknown) {
+            return Err(format!("{unknown} is not on the list of allowed networks"));
+        }
         for network in networks {
             self.state.allowed.remove(Prefix::network(*network));
         }
+        Ok(())
     }
 
     /// Lets known clients be blocked again before the hour is over: somebody has looked.

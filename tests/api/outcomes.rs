@@ -33,7 +33,10 @@ fn alerts_page_from_the_newest_to_the_oldest() {
     assert_eq!(page(&format!("/api/v1/alerts?limit=3&after={}", next.unwrap())), ("0".to_owned(), None));
     assert_eq!(page("/api/v1/alerts?severity=major").0, "6420");
     assert_eq!(page("/api/v1/alerts?rule=rule-1&entity=203.0.113.4").0, "4");
+    assert_eq!(page("/api/v1/alerts?from=3&to=6").0, "543");
+    assert_eq!(page("/api/v1/alerts?from=1970-01-01T00:00:00.005Z&limit=1").0, "6");
     assert_eq!(world.get("/api/v1/alerts?severity=huge").status, 400);
+    assert_eq!(world.get("/api/v1/alerts?from=soon").status, 400);
     let one = world.get(&format!("/api/v1/alerts/{:032x}", 5));
     assert_eq!(one.body, alert(5, "m"));
     assert_eq!(world.get(&format!("/api/v1/alerts/{:032x}", 99)).status, 404);

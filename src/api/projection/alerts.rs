@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::outcome::Alert;
-use crate::event::{Entity, Severity};
+use crate::event::{Entity, Severity, Time};
 
 /// Alerts kept whole: a day of a busy installation. Beyond it the oldest are read from the journal.
 pub const ALERTS_KEPT_MAX: usize = 10_000;
@@ -24,6 +24,10 @@ pub struct Filter {
     pub rule: Option<String>,
     /// The value of the entity, or the address of the client.
     pub entity: Option<String>,
+    /// From this instant on.
+    pub from: Option<Time>,
+    /// Before this instant.
+    pub to: Option<Time>,
 }
 
 /// One alert as it is kept.
@@ -31,6 +35,7 @@ pub struct Filter {
 pub struct Kept {
     pub offset: u64,
     pub json: Arc<[u8]>,
+    timestamp: Time,
     severity: Severity,
     rule: (String, String),
     entity: Entity,
@@ -51,10 +56,17 @@ impl Kept {
     pub fn of(offset: u64, value: &[u8]) -> Option<(Kept, u128)> {
         let alert: Alert = serde_json::from_slice(value).ok()?;
         let id = u128::from_str_radix(&alert.event.id, 16).ok()?;
-        let Alert { rule, client, sekisho, .. } = alert;
+        let Alert { timestamp, rule, client, sekisho, .. } = alert;
         let (rule, client) = ((rule.id, rule.name), client.map(|client| client.ip));
-        let kept =
-            Kept { offset, json: value.into(), severity: sekisho.severity, rule, entity: sekisho.entity, client };
+        let kept = Kept {
+            offset,
+            json: value.into(),
+            timestamp,
+            severity: sekisho.severity,
+            rule,
+            entity: sekisho.entity,
+            client,
+        };
         Some((kept, id))
     }
 
@@ -64,7 +76,9 @@ impl Kept {
             None => true,
             Some(wanted) => values.contains(&Some(wanted)),
         };
-        filter.severity.is_none_or(|wanted| wanted == self.severity)
+        filter.from.is_none_or(|from| self.timestamp >= from)
+            && filter.to.is_none_or(|to| self.timestamp < to)
+            && filter.severity.is_none_or(|wanted| wanted == self.severity)
             && is(&filter.rule, [Some(&self.rule.0), Some(&self.rule.1)])
             && is(&filter.entity, [Some(&self.entity.value), self.client.as_deref()])
     }

@@ -89,7 +89,12 @@ fn what_is_allowed_is_lifted_and_stays_free() {
     assert_eq!(Left::of(out).lifts[0].cause, LiftCause::Allowlist);
     let refused = (ResponseResult::Refused, Some(Refusal::Protected));
     assert_eq!(respond(&mut responder, &finding(GUESSING, "203.0.113.9", NOW)).result(), refused);
-    responder.disallow(&[network("203.0.113.0/28")], NOW, &mut Vec::new());
+    let networks = [network("203.0.113.0/28"), network("203.0.113.0/29")];
+    let refused = responder.disallow(&networks, NOW, &mut Vec::new());
+    assert!(refused.is_err_and(|why| why.contains("203.0.113.0/29 is not on the list")));
+    let refused = (ResponseResult::Refused, Some(Refusal::Protected));
+    assert_eq!(respond(&mut responder, &finding(GUESSING, "203.0.113.9", NOW)).result(), refused, "none was taken off");
+    assert_eq!(responder.disallow(&networks[..1], NOW, &mut Vec::new()), Ok(()));
     let left = respond(&mut responder, &finding(GUESSING, "203.0.113.9", NOW));
     assert_eq!(left.result().0, ResponseResult::Blocked);
 }
