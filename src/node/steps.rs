@@ -150,7 +150,11 @@ mod tests {
 
     fn read(crash: &str, segment: Option<&str>) -> Result<Steps, String> {
         let crash = (!crash.is_empty()).then(|| crash.to_owned());
-        Steps::read(|name| if name == CRASH_AT { crash.clone() } else { segment.map(str::to_owned) })
+        Steps::read(|name| match name {
+            CRASH_AT => crash.clone(),
+            SEGMENT_BYTES => segment.map(str::to_owned),
+            _ => None,
+        })
     }
 
     #[test]
