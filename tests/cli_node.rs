@@ -270,6 +270,12 @@ fn the_log_and_the_index_on_disk() {
     assert!(node.disk(0, &["index", "rebuild"]).contains("6 records are indexed"));
     assert!(node.disk(0, &["index", "verify"]).starts_with("whole: 6 events"));
     assert!(!std::path::Path::new(&node.path("data/index.rebuilt")).exists());
+    assert!(node.disk(0, &["index", "rebuild"]).contains("nothing is damaged"));
+    damage_newest_split(&node.path("data/index"));
+    assert!(node.disk(1, &["index", "verify"]).contains("DAMAGED"));
+    assert!(node.disk(0, &["index", "rebuild"]).contains("read again"));
+    assert!(node.disk(0, &["index", "verify"]).starts_with("whole: 6 events"));
+    assert!(node.disk(0, &["index", "rebuild", "--all"]).contains("6 records are indexed"));
     let file = listed[0]["file"].as_str().unwrap();
     let mut bytes = std::fs::read(file).unwrap();
     let at = listed[0]["bytes"].as_u64().unwrap() as usize / 2;
@@ -279,6 +285,16 @@ fn the_log_and_the_index_on_disk() {
     assert!(damaged.contains("DAMAGED") && damaged.contains("sekisho journal repair"), "{damaged}");
     assert!(node.disk(0, &["journal", "repair"]).contains("journal.damaged-1"));
     assert!(node.disk(0, &["journal", "verify"]).starts_with("whole"));
+}
+
+/// Changes a byte of one of its files.
+fn damage_newest_split(index: &str) {
+    let paths = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let split = paths(index.as_ref()).filter(|path| path.is_dir()).max().unwrap();
+    let store = paths(&split).find(|path| path.extension().is_some_and(|end| end == "store")).unwrap();
+    let mut bytes = std::fs::read(&store).unwrap();
+    bytes[3] ^= 1;
+    std::fs::write(store, bytes).unwrap();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! old one and takes its place once it is whole, so a rebuilding that is stopped changes nothing. Both commands need the
 //! data directory for themselves: a node merges files while it runs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ const TOLD_EVERY: u64 = 1_000_000;
 #[command(after_help = "Examples:
   sekisho index verify --data ./data
   sekisho index rebuild --config /etc/sekisho/sekisho.yaml
+  sekisho index rebuild --all
 
 The node must be stopped.")]
 pub(super) struct Arguments {
@@ -45,7 +47,7 @@ pub(super) struct Arguments {
 enum Command {
     /// Check every file of the index; exit status 1 where something is damaged
     Verify(Verify),
-    /// Make the whole index again from the journal; what is older than the journal is not found any more
+    /// Make damaged splits again from the journal; what is older than the journal is not found any more
     Rebuild(Rebuild),
 }
 
@@ -60,6 +62,9 @@ struct Verify {
 
 #[derive(Debug, clap::Args)]
 struct Rebuild {
+    /// The whole index, also where nothing is damaged
+    #[arg(long)]
+    all: bool,
     /// The node's data directory; `data` of the configuration otherwise
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -104,7 +109,7 @@ fn run_verify(verify: &Verify) -> Result<Status, CliError> {
     if found.faults.is_empty() {
         return Ok(Status::Done);
     }
-    remark("`sekisho index rebuild` makes it again from the journal");
+    remark("`sekisho index rebuild` makes what is damaged again from the journal");
     Ok(Status::Fault)
 }
 
@@ -120,9 +125,45 @@ fn run_rebuild(rebuild: &Rebuild) -> Result<Status, CliError> {
     }
     let journal = Embedded::open(&given.data, Arc::new(now), Settings::default());
     let journal = Arc::new(journal.map_err(|error| CliError::environment(error.to_string()))?);
+    if rebuild.all || !given.data.join(FOLDER).is_dir() {
+        return rebuild_all(&given, &journal);
+    }
+    mend(&given, &journal)
+}
+
+/// Makes again what is damaged.
+fn mend(given: &Given, journal: &Arc<Embedded>) -> Result<Status, CliError> {
+    let folder = given.data.join(FOLDER);
+    let found = index::verify(&folder, || true).map_err(|error| failed(&error))?;
+    let damaged: BTreeSet<u64> = found.faults.iter().map(|fault| fault.number).collect();
+    if damaged.is_empty() {
+        remark("nothing is damaged; --all makes everything again");
+        return Ok(Status::Done);
+    }
+    if damaged.contains(&found.newest) {
+        index::drop_newest(&folder).map_err(|error| failed(&error))?;
+    }
+    let mut indexer = opened(given, journal, &folder)?;
+    let mut rows = Vec::new();
+    for number in damaged.iter().filter(|number| **number != found.newest) {
+        let events = indexer.mend(*number).map_err(stopped)?;
+        rows.push([number.to_string(), "made again".to_owned(), events.to_string()]);
+    }
+    // Also what the newest one held, read on from where the one before it ends.
+    let records = catch_up(&mut indexer)?;
+    if damaged.contains(&found.newest) {
+        rows.push([found.newest.to_string(), "read again".to_owned(), records.to_string()]);
+    }
+    let mut out = Output::stdout();
+    out.table(["SPLIT", "DONE", "EVENTS"], &rows)?;
+    out.finish()?;
+    Ok(Status::Done)
+}
+
+fn rebuild_all(given: &Given, journal: &Arc<Embedded>) -> Result<Status, CliError> {
     let beside = given.data.join(REBUILT);
     clear(&beside)?;
-    let records = build(&given, &journal, &beside)?;
+    let records = catch_up(&mut opened(given, journal, &beside)?)?;
     let old = given.data.join(FOLDER);
     clear(&old)?;
     fs::rename(&beside, &old).map_err(|error| unwritable(&old, &error))?;
@@ -130,20 +171,28 @@ fn run_rebuild(rebuild: &Rebuild) -> Result<Status, CliError> {
     Ok(Status::Done)
 }
 
-/// Indexes everything that the journal holds, and gives how many records that were.
-fn build(given: &Given, journal: &Arc<Embedded>, folder: &Path) -> Result<u64, CliError> {
+/// The index in a folder, for writing.
+fn opened(given: &Given, journal: &Arc<Embedded>, folder: &Path) -> Result<Indexer<Embedded>, CliError> {
     let index = Index::open(folder, SearchSettings::default()).map_err(|error| failed(&error))?;
     let keep = given.config.retention.index;
     let retention = Retention { age_max: keep.age, bytes_max: keep.bytes };
     let settings = WriterSettings { threads: 1, memory_bytes: MEMORY_BYTES, split: SplitLimits::default(), retention };
     let opened = Indexer::open(Arc::clone(journal), Arc::clone(&given.reading), &index, settings);
-    let mut indexer = opened.map_err(|error| failed(&error))?;
+    opened.map_err(|error| failed(&error))
+}
+
+fn stopped(error: IndexerError) -> CliError {
+    match error {
+        IndexerError::Journal(error) => CliError::environment(error.to_string()),
+        IndexerError::Index(error) => failed(&error),
+    }
+}
+
+/// Indexes everything that the journal holds beyond what is indexed, and gives how many records that were.
+fn catch_up(indexer: &mut Indexer<Embedded>) -> Result<u64, CliError> {
     let (mut records, mut told) = (0, 0);
     loop {
-        let step = indexer.step().map_err(|error| match error {
-            IndexerError::Journal(error) => CliError::environment(error.to_string()),
-            IndexerError::Index(error) => failed(&error),
-        })?;
+        let step = indexer.step().map_err(stopped)?;
         if step == 0 {
             break;
         }

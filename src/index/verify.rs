@@ -20,6 +20,8 @@ const PLACES_MAX: u64 = 50_000_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     pub splits: usize,
+    /// The number of the newest split, which is not sealed; 0 where there is none.
+    pub newest: u64,
     pub documents: u64,
     /// How far each input is indexed by the newest split.
     pub positions: Vec<(Input, u64)>,
@@ -31,6 +33,8 @@ pub struct Verified {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub split: PathBuf,
+    /// The split's own number; the newest has the highest.
+    pub number: u64,
     pub message: String,
     /// What the split has read, as far as it can tell: the offsets to index again.
     pub read: Vec<(Input, Range<u64>)>,
@@ -49,9 +53,12 @@ pub fn verify(directory: &Path, mut go_on: impl FnMut() -> bool) -> Result<Verif
             break;
         }
         verified.splits += 1;
+        verified.newest = split.number;
         let (found, faults) = verify_split(&split, &columns);
         let read = found.as_ref().map(read_by).unwrap_or_default();
-        let mut add = |message| verified.faults.push(Fault { split: split.path.clone(), message, read: read.clone() });
+        let mut add = |message| {
+            verified.faults.push(Fault { split: split.path.clone(), number: split.number, message, read: read.clone() })
+        };
         faults.into_iter().for_each(&mut add);
         if let (Some(before), Some(found)) = (&before, &found) {
             continuity(before, found).into_iter().for_each(&mut add);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::catalog::{Catalog, PipelineIndex};
 use crate::event::{FlawKind, Input, Place, Time};
 use crate::fold::{RawRecord, Reader, caught};
-use crate::index::{self, Batch, Index, IndexError, Writer, WriterCounts, WriterSettings};
+use crate::index::{self, Batch, Index, IndexError, Rebuild, Writer, WriterCounts, WriterSettings};
 use crate::journal::{Fetched, Journal, JournalError};
 
 use super::steps::{Step, Steps};
@@ -32,6 +32,9 @@ pub struct Indexer<J> {
     missed: u64,
     pub(super) steps: Steps,
 }
+
+/// Where a batch of the records of these offsets goes.
+type Add<'a> = &'a mut dyn FnMut(&mut Writer, Batch, Range<u64>) -> Result<(), IndexError>;
 
 /// How far the index is durable: what retention must not pass. Clones are the same.
 #[derive(Clone, Default)]
@@ -128,6 +131,19 @@ impl<J: Journal> Indexer<J> {
         Ok(())
     }
 
+    /// Makes a sealed split again from what the journal still holds of it; gives how many events it has now. The damaged
+    /// one serves until then.
+    ///
+    /// # Errors
+    /// Those of the journal and of the index; the split is then as it was.
+    pub fn mend(&mut self, number: u64) -> Result<u64, IndexerError> {
+        let mut rebuild = self.writer.rebuild(number)?;
+        for (input, range) in rebuild.read().to_vec() {
+            self.mend_input(&mut rebuild, &input, range)?;
+        }
+        Ok(rebuild.finish(&self.writer)?.events)
+    }
+
     /// Drops what is older or more than retention says; `now` is the journal's time.
     ///
     /// # Errors
@@ -172,19 +188,56 @@ impl<J: Journal> Indexer<J> {
     }
 
     fn block(&mut self, pipeline: PipelineIndex, block: &Fetched) -> Result<(), IndexError> {
+        self.batches(pipeline, block, block.offsets(), &mut |writer, batch, range| {
+            writer.add(batch, &[(block.input.clone(), range)])
+        })
+    }
+
+    /// Hands the records of a block that lie `within` over in batches.
+    fn batches(
+        &mut self,
+        pipeline: PipelineIndex,
+        block: &Fetched,
+        within: Range<u64>,
+        add: Add<'_>,
+    ) -> Result<(), IndexError> {
         let mut batch = self.writer.batch();
-        let mut from = block.offsets().start;
-        for record in block {
+        let mut from = within.start;
+        for record in block.iter().filter(|record| within.contains(&record.offset)) {
             let raw = RawRecord { offset: record.offset, bytes: record.value, spoofable: record.spoofable };
             self.record(pipeline, &block.input, (raw, record.appended_at), &mut batch);
             if batch.is_full() {
                 let full = std::mem::replace(&mut batch, self.writer.batch());
-                self.writer.add(full, &[(block.input.clone(), from..record.offset + 1)])?;
+                add(&mut self.writer, full, from..record.offset + 1)?;
                 from = record.offset + 1;
             }
         }
-        let end = block.offsets().end;
-        if from < end { self.writer.add(batch, &[(block.input.clone(), from..end)]) } else { Ok(()) }
+        if from < within.end { add(&mut self.writer, batch, from..within.end) } else { Ok(()) }
+    }
+
+    /// What a split under repair has read of one input, as far as the journal still holds it.
+    fn mend_input(&mut self, rebuild: &mut Rebuild, input: &Input, range: Range<u64>) -> Result<(), IndexerError> {
+        let start = self.journal.partitions(&input.topic)?.into_iter().find(|(known, _)| known == input);
+        let start = start.map_or(range.end, |(_, there)| there.start);
+        // Of a pipeline that is no more, nothing can be read.
+        let pipeline = self.catalog.pipeline_named(&input.topic);
+        let mut next = range.start;
+        while let Some(pipeline) = pipeline.filter(|_| next.max(start) < range.end) {
+            let blocks = self.journal.read(input, next.max(start), READ_BYTES)?;
+            let Some(last) = blocks.last().map(|block| block.offsets().end.min(range.end)) else { break };
+            for block in &blocks {
+                let within = next..block.offsets().end.min(range.end);
+                next = within.end.max(next);
+                self.batches(pipeline, block, within, &mut |_, batch, range| {
+                    rebuild.add(batch, &[(input.clone(), range)])
+                })?;
+            }
+            next = last;
+        }
+        if next < range.end {
+            rebuild.add(self.writer.batch(), &[(input.clone(), next..range.end)])?;
+        }
+        Ok(())
     }
 
     /// A record on which our own code gives up is not searchable; ingest has made a dead letter of it.
@@ -210,5 +263,51 @@ impl<J: Journal> Indexer<J> {
         if read.is_err() {
             *slot = None;
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "damages a file")]
+mod tests {
+    use crate::index::{Retention, SearchSettings, SplitLimits, Verified};
+
+    use super::super::tests::{CATALOG, World, append};
+    use super::*;
+
+    fn verified(folder: &std::path::Path) -> Verified {
+        index::verify(folder, || true).expect("a folder")
+    }
+
+    #[test]
+    fn a_damaged_split_is_made_again_from_the_journal() {
+        let mut world = World::new(3);
+        let journal = world.open().expect("a log");
+        let folder = tempfile::tempdir().expect("a folder");
+        let index = Index::open(folder.path(), SearchSettings::default()).expect("an index");
+        let split = SplitLimits { documents_max: 40, ..SplitLimits::default() };
+        let retention = Retention { age_max: i64::MAX, bytes_max: u64::MAX };
+        let settings = WriterSettings { threads: 1, memory_bytes: 15 << 20, split, retention };
+        let opened = Indexer::open(Arc::clone(&journal), Arc::clone(&CATALOG.0), &index, settings);
+        let mut indexer = opened.expect("an index");
+        for _ in 0..30 {
+            let (input, records) = world.lines();
+            append(&journal, input, records).expect("there is room");
+            indexer.step().expect("the index takes it");
+            indexer.commit().expect("a commit");
+        }
+        let before = verified(folder.path());
+        assert!(before.splits > 2 && before.faults.is_empty(), "{before:?}");
+        let splits = std::fs::read_dir(folder.path()).expect("splits").map(|entry| entry.expect("a split").path());
+        let first_split = splits.filter(|path| path.is_dir()).min().expect("a sealed split");
+        let files = std::fs::read_dir(&first_split).expect("files").map(|entry| entry.expect("a file").path());
+        let store = files.filter(|path| path.extension().is_some_and(|end| end == "store")).min().expect("a store");
+        let mut bytes = std::fs::read(&store).expect("bytes");
+        bytes[3] ^= 1;
+        std::fs::write(&store, bytes).expect("bytes");
+        let damaged = verified(folder.path());
+        let number = damaged.faults.first().expect("a fault").number;
+        assert!(damaged.faults.iter().all(|fault| fault.number == number && fault.split == first_split), "{damaged:?}");
+        assert!(indexer.mend(number).expect("it is made again") > 0);
+        assert_eq!(verified(folder.path()), before);
     }
 }

@@ -116,8 +116,8 @@ pub(super) fn assign<'a>(event: &mut Event<'a>, leaf: &Leaf, found: Found<'a>, c
     false
 }
 
-/// Whether a text goes into this slot as it is; the others are in [`set_text`] and [`assign`].
-pub(super) fn is_plain(field: Text) -> bool {
+/// The slot of a field that takes a text as it is; what others take is in [`set_text`] and [`assign`].
+pub(super) fn plain_slot(field: &Field) -> Option<Text> {
     let read = [
         Text::XForwardedFor,
         Text::UrlOriginal,
@@ -126,7 +126,8 @@ pub(super) fn is_plain(field: Text) -> bool {
         Text::SourceAddress,
         Text::DestinationAddress,
     ];
-    !read.contains(&field)
+    let Field::Text(slot) = field else { return None };
+    (!read.contains(slot)).then_some(*slot)
 }
 
 /// A text slot; an address that carries its port gives both, and the text stays as it was written.

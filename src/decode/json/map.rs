@@ -148,10 +148,7 @@ impl FieldMap {
         }
         let same = |leaf: &Leaf| leaf.target.field == target.field;
         let before: Vec<usize> = (0..self.leaves.len()).filter(|index| same(&self.leaves[*index])).collect();
-        let plain = match target.field {
-            Field::Text(slot) if before.is_empty() && target.values.is_empty() && convert::is_plain(slot) => Some(slot),
-            _ => None,
-        };
+        let plain = convert::plain_slot(&target.field).filter(|_| before.is_empty() && target.values.is_empty());
         self.nodes[node].leaves.push(self.leaves.len());
         self.leaves.push(Leaf { target: target.clone(), name, moment, kept, before, plain });
     }
