@@ -31,6 +31,11 @@ pub const BLOCK_TTL_MAX: i64 = 365 * crate::event::DAY;
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// Headers of a request: browsers behind three proxies send 40.
 pub const HEADERS_MAX: usize = 64;
+/// So much of start line and headers is read before a connection is cut with a bare 431: up to here a client that is over
+/// [`HEADER_BYTES_MAX`] or [`HEADERS_MAX`] is told so in words.
+pub const HEADER_BYTES_READ_MAX: usize = 3 * HEADER_BYTES_MAX;
+/// The same in headers.
+pub const HEADERS_READ_MAX: usize = 4 * HEADERS_MAX;
 /// What a connection buffers: more than the headers, so that the limit on them is what is met first.
 pub const CONNECTION_BYTES_MAX: usize = 64 * 1024;
 /// A query string holds the longest query the index reads, percent-encoded in part.

@@ -23,6 +23,7 @@ use super::access::Access;
 use super::answer::Guarded;
 use super::fault::ApiFault;
 use super::keys::Role;
+use super::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
 use super::state::{Api, permit};
 use super::{alerts, allowlist, blocks, commands, events, health, ingest, plain, stream};
 
@@ -106,10 +107,12 @@ pub(super) fn segment<'p>(path: &'p RawPathParams, name: &str) -> &'p str {
 /// Before any route: what must not come here at all; behind it: what every answer says.
 async fn front(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let mut response = match api.gatekeeper.check_origin(request.method(), request.uri(), request.headers()) {
+    let fits = check_size(&request);
+    let welcome = api.gatekeeper.check_origin(request.method(), request.uri(), request.headers());
+    let mut response = match fits.and(welcome) {
         Ok(()) => next.run(request).await,
         Err(fault) => {
-            api.counters.denied.add(1);
+            api.counters.denied.add(u64::from(fault.status != StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
             fault.into_response()
         }
     };
@@ -119,6 +122,20 @@ async fn front(State(api): State<Arc<Api>>, request: Request, next: Next) -> Res
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether start line and headers are within what is served; far beyond it the connection was cut before.
+fn check_size(request: &Request) -> Result<(), ApiFault> {
+    // Each header has a colon, a space and a line end besides.
+    let each = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let (bytes, count) = (target + each.sum::<usize>(), request.headers().len());
+    if bytes <= HEADER_BYTES_MAX && count <= HEADERS_MAX {
+        return Ok(());
+    }
+    let message = format!("start line and headers are at most {HEADER_BYTES_MAX} bytes in {HEADERS_MAX} headers");
+    let fault = ApiFault::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message);
+    Err(fault.hint("send fewer headers, or a shorter query"))
 }
 
 /// Around one route: who calls, whether there is room, and how long it may take.

@@ -25,7 +25,7 @@ use tower::ServiceExt;
 use super::access::Gatekeeper;
 use super::connection::Watched;
 use super::limits::{
-    CONNECTION_BYTES_MAX, CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADERS_MAX, Patience, REQUESTS_MAX, STREAMS_MAX,
+    CONNECTION_BYTES_MAX, CONNECTIONS_MAX, HEADER_BYTES_READ_MAX, HEADERS_READ_MAX, Patience, REQUESTS_MAX, STREAMS_MAX,
 };
 use super::routes::{Peer, router};
 use super::services::Services;
@@ -179,7 +179,7 @@ async fn converse(socket: TcpStream, peer: SocketAddr, (router, api): (Router, A
     http.timer(TokioTimer::new()).header_read_timeout(api.patience.headers);
     // Copied into one bounded buffer, so that what waits for a slow client is that buffer and not whole answers.
     http.writev(false);
-    http.max_headers(HEADERS_MAX).max_header_size(HEADER_BYTES_MAX).max_buf_size(CONNECTION_BYTES_MAX);
+    http.max_headers(HEADERS_READ_MAX).max_header_size(HEADER_BYTES_READ_MAX).max_buf_size(CONNECTION_BYTES_MAX);
     let mut connection = std::pin::pin!(http.serve_connection(watched, service));
     let mut stopping = api.stopping.clone();
     let stopped = tokio::select! {

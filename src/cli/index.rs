@@ -147,7 +147,9 @@ fn mend(given: &Given, journal: &Arc<Embedded>) -> Result<Status, CliError> {
     let mut rows = Vec::new();
     for number in damaged.iter().filter(|number| **number != found.newest) {
         let events = indexer.mend(*number).map_err(stopped)?;
-        rows.push([number.to_string(), "made again".to_owned(), events.to_string()]);
+        let (done, events) =
+            events.map_or(("left: older than the journal", String::new()), |events| ("made again", events.to_string()));
+        rows.push([number.to_string(), done.to_owned(), events]);
     }
     // Also what the newest one held, read on from where the one before it ends.
     let records = catch_up(&mut indexer)?;
@@ -157,7 +159,15 @@ fn mend(given: &Given, journal: &Arc<Embedded>) -> Result<Status, CliError> {
     let mut out = Output::stdout();
     out.table(["SPLIT", "DONE", "EVENTS"], &rows)?;
     out.finish()?;
-    Ok(Status::Done)
+    drop(indexer);
+    let left = index::verify(&folder, || true).map_err(|error| failed(&error))?;
+    if left.faults.is_empty() {
+        return Ok(Status::Done);
+    }
+    remark(
+        "not everything could be mended: see `sekisho index verify`; --all makes the index again from the journal alone",
+    );
+    Ok(Status::Fault)
 }
 
 fn rebuild_all(given: &Given, journal: &Arc<Embedded>) -> Result<Status, CliError> {

@@ -131,17 +131,24 @@ impl<J: Journal> Indexer<J> {
         Ok(())
     }
 
-    /// Makes a sealed split again from what the journal still holds of it; gives how many events it has now. The damaged
-    /// one serves until then.
+    /// Makes a sealed split again from the journal; gives how many events it has now. The damaged one serves until then,
+    /// and stays where the journal no longer holds all that it has read (`None`): what can still be read of it is worth more.
     ///
     /// # Errors
     /// Those of the journal and of the index; the split is then as it was.
-    pub fn mend(&mut self, number: u64) -> Result<u64, IndexerError> {
+    pub fn mend(&mut self, number: u64) -> Result<Option<u64>, IndexerError> {
         let mut rebuild = self.writer.rebuild(number)?;
-        for (input, range) in rebuild.read().to_vec() {
+        let read = rebuild.read().to_vec();
+        for (input, range) in &read {
+            let there = self.journal.partitions(&input.topic)?.into_iter().find(|(known, _)| known == input);
+            if there.is_none_or(|(_, there)| there.start > range.start) && !range.is_empty() {
+                return Ok(None);
+            }
+        }
+        for (input, range) in read {
             self.mend_input(&mut rebuild, &input, range)?;
         }
-        Ok(rebuild.finish(&self.writer)?.events)
+        Ok(Some(rebuild.finish(&self.writer)?.events))
     }
 
     /// Drops what is older or more than retention says; `now` is the journal's time.
@@ -215,24 +222,22 @@ impl<J: Journal> Indexer<J> {
         if from < within.end { add(&mut self.writer, batch, from..within.end) } else { Ok(()) }
     }
 
-    /// What a split under repair has read of one input, as far as the journal still holds it.
+    /// What a split under repair has read of one input.
     fn mend_input(&mut self, rebuild: &mut Rebuild, input: &Input, range: Range<u64>) -> Result<(), IndexerError> {
-        let start = self.journal.partitions(&input.topic)?.into_iter().find(|(known, _)| known == input);
-        let start = start.map_or(range.end, |(_, there)| there.start);
         // Of a pipeline that is no more, nothing can be read.
         let pipeline = self.catalog.pipeline_named(&input.topic);
         let mut next = range.start;
-        while let Some(pipeline) = pipeline.filter(|_| next.max(start) < range.end) {
-            let blocks = self.journal.read(input, next.max(start), READ_BYTES)?;
-            let Some(last) = blocks.last().map(|block| block.offsets().end.min(range.end)) else { break };
-            for block in &blocks {
-                let within = next..block.offsets().end.min(range.end);
-                next = within.end.max(next);
-                self.batches(pipeline, block, within, &mut |_, batch, range| {
-                    rebuild.add(batch, &[(input.clone(), range)])
-                })?;
+        while let Some(pipeline) = pipeline.filter(|_| next < range.end) {
+            let blocks = self.journal.read(input, next, READ_BYTES)?;
+            if blocks.is_empty() {
+                break;
             }
-            next = last;
+            for block in &blocks {
+                let within = next..block.offsets().end.min(range.end).max(next);
+                next = within.end;
+                let add: Add<'_> = &mut |_, batch, range| rebuild.add(batch, &[(input.clone(), range)]);
+                self.batches(pipeline, block, within, add)?;
+            }
         }
         if next < range.end {
             rebuild.add(self.writer.batch(), &[(input.clone(), next..range.end)])?;
@@ -307,7 +312,7 @@ mod tests {
         let damaged = verified(folder.path());
         let number = damaged.faults.first().expect("a fault").number;
         assert!(damaged.faults.iter().all(|fault| fault.number == number && fault.split == first_split), "{damaged:?}");
-        assert!(indexer.mend(number).expect("it is made again") > 0);
+        assert!(indexer.mend(number).expect("it is made again") > Some(0));
         assert_eq!(verified(folder.path()), before);
     }
 }

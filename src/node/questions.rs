@@ -174,7 +174,13 @@ impl Source {
 /// The next offset of each partition.
 type Places = BTreeMap<(String, u32), u64>;
 
+/// A node that never had a line has no partition; an empty text would be no place at all, and a tail would begin anew.
+const NOWHERE: &str = "none";
+
 fn write_places(places: &Places) -> String {
+    if places.is_empty() {
+        return NOWHERE.to_owned();
+    }
     let place = |((topic, partition), next): (&(String, u32), &u64)| format!("{topic}/{partition}:{next}");
     places.iter().map(place).collect::<Vec<_>>().join(",")
 }
@@ -185,7 +191,7 @@ fn read_places(text: &str) -> Result<Places, SearchFault> {
         let (topic, partition) = input.rsplit_once('/')?;
         Some(((topic.to_owned(), partition.parse().ok()?), next.parse().ok()?))
     };
-    let places: Option<Places> = text.split(',').filter(|part| !part.is_empty()).map(place).collect();
+    let places: Option<Places> = text.split(',').filter(|part| *part != NOWHERE).map(place).collect();
     places.ok_or_else(|| SearchFault::Asked("`after` is not what a page before gave as `next`".to_owned()))
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::api::Metrics;
+use crate::collect::{COUNTS, Counters};
 use crate::event::outcome::Refusal;
 use crate::event::{SECOND, Time};
 
@@ -56,6 +57,18 @@ pub fn name(metrics: &Metrics, lent: &Lent) {
     name_decide(metrics, &lent.shared);
     name_lag(metrics, lent);
     name_stores(metrics, lent);
+}
+
+/// Names what is counted of each entry of `collect:`: among it what the kernel threw away, and what anybody may have sent.
+pub fn name_sources(metrics: &Metrics, sources: &[Arc<Counters>]) {
+    for counters in sources {
+        let labels = [("source", counters.source.as_str()), ("pipeline", counters.pipeline.as_str())];
+        for (count, word) in COUNTS {
+            let (name, counters) = (format!("sekisho_collect_{word}_total"), Arc::clone(counters));
+            let help = "What came from a source, or was lost on the way.";
+            metrics.read_counter(&name, help, &labels, move || counters.get(count));
+        }
+    }
 }
 
 fn name_decide(metrics: &Metrics, shared: &Arc<Shared>) {

@@ -131,9 +131,12 @@ impl Node {
         let keep = config.retention.journal;
         let log = Arc::clone(&journal);
         node.run("retention", move |shared, stop| retain(&log, keep, (&durable, &floors), shared, stop))?;
+        let metrics = Arc::clone(&services.metrics);
         node.server = Some(Server::start(config.http.listen, services, api::Patience::default())?);
         let listener = Arc::new(move |warning: Warning| tell(&warning.to_string()));
-        node.collector = Some(Collector::start(&config.collect, &journal, &(listener as _))?);
+        let collector = Collector::start(&config.collect, &journal, &(listener as _))?;
+        super::shown::name_sources(&metrics, collector.counters());
+        node.collector = Some(collector);
         Ok(node)
     }
 
