@@ -152,15 +152,21 @@ fn check(folder: &tempfile::TempDir, acknowledged: &[String]) {
     assert_eq!(journal.positions("ingest"), [(input, next)], "not all of it was judged");
 }
 
-#[test]
-fn one_signal_under_load_ends_quietly() {
+/// A node that was told to stop while clients send: its folder, itself, what they go on to hear and what they heard so far.
+fn told_under_load(stall: Option<&str>) -> (tempfile::TempDir, Life, Receiver<Vec<String>>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut life = start(&folder, None);
+    let life = start(&folder, stall);
     let (sender, receiver) = channel();
     life.clients(&sender);
     drop(sender);
-    let mut acknowledged = some(&receiver);
+    let acknowledged = some(&receiver);
     life.terminate();
+    (folder, life, receiver, acknowledged)
+}
+
+#[test]
+fn one_signal_under_load_ends_quietly() {
+    let (folder, mut life, receiver, mut acknowledged) = told_under_load(None);
     assert_eq!(life.wait().code(), Some(0));
     assert!(life.rest().contains(STOPPING));
     // Every client has seen the door close by now, so this ends.
@@ -170,13 +176,7 @@ fn one_signal_under_load_ends_quietly() {
 
 #[test]
 fn a_second_signal_leaves_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut life = start(&folder, Some("ingest.examined:3"));
-    let (sender, receiver) = channel();
-    life.clients(&sender);
-    drop(sender);
-    let mut acknowledged = some(&receiver);
-    life.terminate();
+    let (folder, mut life, receiver, mut acknowledged) = told_under_load(Some("ingest.examined:3"));
     life.hear(STOPPING);
     life.terminate();
     assert_eq!(
@@ -191,13 +191,7 @@ fn a_second_signal_leaves_at_once() {
 
 #[test]
 fn a_stage_that_stands_still_is_left_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut life = start(&folder, Some("decide.folded:3"));
-    let (sender, receiver) = channel();
-    life.clients(&sender);
-    drop(sender);
-    let mut acknowledged = some(&receiver);
-    life.terminate();
+    let (folder, mut life, receiver, mut acknowledged) = told_under_load(Some("decide.folded:3"));
     assert_eq!(life.wait().code(), Some(0));
     let told = life.rest();
     assert!(told.contains("decide: did not finish in time") && !told.contains("index: did not"), "{told}");

@@ -122,17 +122,10 @@ impl<'a> Terms<'a> {
 
     /// The names of the columns that hold the field.
     fn paths(&self) -> Vec<String> {
-        match self.name {
-            Name::Event(Field::Extra(field)) => {
-                vec![extra_path(name::EXTRA, field), extra_path(name::EXTRA_FLOAT, field)]
-            }
-            Name::Event(_)
-            | Name::Pipeline
-            | Name::AppendedAt
-            | Name::FlawKind
-            | Name::FlawField
-            | Name::RelatedIp
-            | Name::RelatedUser => vec![self.name.as_str().to_owned()],
+        if let Name::Event(Field::Extra(field)) = self.name {
+            vec![extra_path(name::EXTRA, field), extra_path(name::EXTRA_FLOAT, field)]
+        } else {
+            vec![self.name.as_str().to_owned()]
         }
     }
 }
@@ -291,20 +284,13 @@ impl Gather for Terms<'_> {
 /// The `size` most frequent values as a query would write them, and how many different ones there are.
 pub(super) fn most(counts: Counts, name: &Name, size: usize) -> (Vec<(String, u64)>, u64) {
     let is_time = matches!(name, Name::AppendedAt | Name::Event(Field::Timestamp));
-    let (mut values, distinct) = match name {
-        Name::Event(Field::Extra(_)) => by_text(counts),
-        Name::Event(_)
-        | Name::Pipeline
-        | Name::AppendedAt
-        | Name::FlawKind
-        | Name::FlawField
-        | Name::RelatedIp
-        | Name::RelatedUser => {
-            // Only what may be among them is written out: most values of a large field occur once.
-            let (distinct, least) = (counts.len() as u64, least_of(&counts, size));
-            let frequent = counts.into_iter().filter(|(_, count)| *count >= least);
-            (frequent.map(|(value, count)| (value.into_text(is_time), count)).collect(), distinct)
-        }
+    let (mut values, distinct) = if let Name::Event(Field::Extra(_)) = name {
+        by_text(counts)
+    } else {
+        // Only what may be among them is written out: most values of a large field occur once.
+        let (distinct, least) = (counts.len() as u64, least_of(&counts, size));
+        let frequent = counts.into_iter().filter(|(_, count)| *count >= least);
+        (frequent.map(|(value, count)| (value.into_text(is_time), count)).collect(), distinct)
     };
     values.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
     values.truncate(size);
