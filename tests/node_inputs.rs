@@ -169,6 +169,16 @@ fn by_tcp(scenario: &Scenario) {
 }
 
 #[test]
+fn a_day_by_file_is_judged_as_replay_judges_it() {
+    by_file(&Scenario::day());
+}
+
+#[test]
+fn a_day_by_syslog_over_tcp_is_judged_as_replay_judges_it() {
+    by_tcp(&Scenario::day());
+}
+
+#[test]
 fn the_recorded_scenario_by_file() {
     Scenario::recorded().iter().for_each(by_file);
 }

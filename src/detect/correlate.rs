@@ -56,8 +56,18 @@ struct Prior {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Found {
+    /// When the findings began that followed one another up to `at`.
+    since: Time,
     at: Time,
     stretches: Vec<Stretch>,
+}
+
+impl Found {
+    /// Whether an event comes after it, and soon enough. Inputs are not read in step, so one from before may well arrive
+    /// later.
+    fn is_before(&self, time: Time, within: i64) -> bool {
+        time >= self.since && time.since(self.at) <= within
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -214,7 +224,7 @@ impl Windows {
         let (firing, entry) = self.table.add(plans.list(), index, group, arrival)?;
         if plans.is_awaited(plan.rule) {
             let stretches = entry.trace.stretches(entry.newest());
-            self.prior.note((plan.rule, group.into()), arrival.time, stretches);
+            self.prior.note((plan.rule, group.into()), (arrival.time, plan.timespan), stretches);
         }
         let number = firing.number.or(self.speaks_always.then_some(0))?;
         Some(finding_of(plan, entry, (firing, number), (arrival, origin), services))
@@ -238,7 +248,7 @@ impl Prior {
         };
         let Some(same) = group.get(..awaited.group_by.len()) else { return Before::Missing };
         match self.found.get(&(awaited.rule, same.into())) {
-            Some(found) if time.since(found.at).abs() <= plan.timespan => Before::Found(&found.stretches),
+            Some(found) if found.is_before(time, plan.timespan) => Before::Found(&found.stretches),
             Some(_) | None => Before::Missing,
         }
     }
@@ -249,11 +259,14 @@ impl Prior {
         *self = PriorForm { found: found.collect(), evicted }.into();
     }
 
-    /// A rule's condition is met, whether or not its key is silent.
-    fn note(&mut self, key: PriorKey, time: Time, stretches: Vec<Stretch>) {
-        let mut at = time;
+    /// A rule's condition is met, whether or not its key is silent. What is met again within the rule's timespan goes on.
+    fn note(&mut self, key: PriorKey, (time, timespan): (Time, i64), stretches: Vec<Stretch>) {
+        let (mut since, mut at) = (time, time);
         if let Some(known) = self.found.get(&key) {
             self.ages.remove(&(known.at, key.clone()));
+            if time.since(known.at) <= timespan {
+                since = time.min(known.since);
+            }
             at = at.max(known.at);
         } else if self.found.len() >= PRIOR_MAX
             && let Some((_, oldest)) = self.ages.pop_first()
@@ -262,7 +275,7 @@ impl Prior {
             self.evicted += 1;
         }
         self.ages.insert((at, key.clone()));
-        self.found.insert(key, Found { at, stretches });
+        self.found.insert(key, Found { since, at, stretches });
     }
 }
 
@@ -367,10 +380,25 @@ mod tests {
     fn a_flood_of_entities_pushes_out_the_oldest_and_counts() {
         let mut prior = Prior::default();
         let key = |number: i64| (RuleIndex(0), Box::from([Value::Number(number)]));
-        (0..PRIOR_MAX as i64 + 50).for_each(|number| prior.note(key(number), Time(number), Vec::new()));
-        prior.note(key(70), Time(5_000_000), Vec::new());
+        (0..PRIOR_MAX as i64 + 50).for_each(|number| prior.note(key(number), (Time(number), 1), Vec::new()));
+        prior.note(key(70), (Time(5_000_000), 1), Vec::new());
         assert_eq!((prior.found.len(), prior.ages.len(), prior.evicted), (PRIOR_MAX, PRIOR_MAX, 50));
         assert!(!prior.found.contains_key(&key(49)));
         assert_eq!(prior.found[&key(70)].at, Time(5_000_000), "what is there is kept up to date though all is full");
+    }
+
+    #[test]
+    fn only_what_comes_after_comes_after() {
+        let (key, mut prior): (PriorKey, _) = ((RuleIndex(1), Box::default()), Prior::default());
+        let note = |prior: &mut Prior, time| prior.note(key.clone(), (Time(time), 100), Vec::new());
+        let counts = |prior: &Prior, time| prior.found[&key].is_before(Time(time), 50);
+        note(&mut prior, 1_000);
+        assert!(!counts(&prior, 999) && counts(&prior, 1_000) && counts(&prior, 1_050) && !counts(&prior, 1_051));
+        note(&mut prior, 1_100);
+        assert!(counts(&prior, 1_000) && counts(&prior, 1_150), "it goes on");
+        note(&mut prior, 1_040);
+        assert!(counts(&prior, 1_150) && !counts(&prior, 999), "what arrives late changes nothing");
+        note(&mut prior, 2_000);
+        assert!(!counts(&prior, 1_150) && counts(&prior, 2_000), "it begins anew");
     }
 }

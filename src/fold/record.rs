@@ -14,7 +14,7 @@ use crate::event::{Answer, AnswerResult, CatalogHash, Command, Entry, HOUR, Inpu
 use super::decide::{Decide, DecideSnapshot};
 
 /// The form of a saved state and of the fold behind it: a state of another form is derived again from records.
-pub const STATE_FORM: u32 = 1;
+pub const STATE_FORM: u32 = 2;
 
 /// Folds records.
 pub struct Folder {
