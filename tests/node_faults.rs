@@ -305,10 +305,12 @@ fn a_node_that_must_not_start_says_why() {
     let file = tempfile::tempdir().unwrap();
     fs::write(file.path().join("data"), "a file").unwrap();
     is_refused(file.path(), CONFIG, 3, &["failed to use", "a directory this user may write to"]);
-    let mut nowhere = command(file.path(), CONFIG);
-    nowhere.args(["--data", "/proc/sekisho"]);
+    let mut nowhere = Command::new(PROGRAM);
+    nowhere.arg("run").arg("--config").arg(file.path().join("sekisho.yaml")).args(["--data", "/proc/sekisho"]);
     let (code, text) = refused(nowhere);
-    assert!(code == Some(2) || code == Some(3) && text.contains("/proc/sekisho"), "{code:?} {text}");
+    assert!(code == Some(3) && text.contains("/proc/sekisho"), "{code:?} {text}");
+    let kafka = format!("{CONFIG}journal: {{ kafka: {{ brokers: [\"127.0.0.1:9092\"] }} }}\n");
+    is_refused(folder, &kafka, 1, &["sekisho.yaml", "kafka", "journal: embedded"]);
 }
 
 #[test]

@@ -128,7 +128,9 @@ impl Gatekeeper {
         let Access::Role(needed) = access else { return Ok(()) };
         let Some(caller) = caller else {
             let fault = ApiFault::new(StatusCode::UNAUTHORIZED, "no_key", "this needs a key");
-            return Err(fault.hint("send it as `Authorization: Bearer KEY`; `sekisho keys add NAME` makes one"));
+            return Err(
+                fault.hint("send it as `Authorization: Bearer KEY`; `sekisho keys add NAME --role ROLE` makes one")
+            );
         };
         if caller.role.includes(needed) {
             return Ok(());

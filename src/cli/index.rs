@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 
 use crate::index::{self, Fault, Index, IndexError, Retention, SearchSettings, SplitLimits, WriterSettings};
@@ -175,8 +176,14 @@ fn rebuild_all(given: &Given, journal: &Arc<Embedded>) -> Result<Status, CliErro
     clear(&beside)?;
     let records = catch_up(&mut opened(given, journal, &beside)?)?;
     let old = given.data.join(FOLDER);
-    clear(&old)?;
-    fs::rename(&beside, &old).map_err(|error| unwritable(&old, &error))?;
+    if old.exists() {
+        // One step: whatever stops this, there is an index of that name.
+        let exchanged = renameat_with(CWD, &beside, CWD, &old, RenameFlags::EXCHANGE);
+        exchanged.map_err(|error| unwritable(&old, &error.into()))?;
+        clear(&beside)?;
+    } else {
+        fs::rename(&beside, &old).map_err(|error| unwritable(&old, &error))?;
+    }
     remark(&format!("{records} records are indexed; the next start goes on from there"));
     Ok(Status::Done)
 }

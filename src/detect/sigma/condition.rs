@@ -244,6 +244,9 @@ impl<'t> Parser<'t, '_> {
 
     fn known(&self) -> String {
         let names: Vec<&str> = self.selections.iter().map(|found| found.name).collect();
+        if names.is_empty() {
+            return "this rule has no selection: write one beside `condition`".to_owned();
+        }
         format!("selections here: {}", names.join(", "))
     }
 
