@@ -19,6 +19,8 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sekisho");
 pub const HANG: Duration = Duration::from_secs(180);
 /// Set in the environment of a test that runs again in a name space of its own.
 const INSIDE: &str = "SEKISHO_TEST_INSIDE";
+/// Set where name spaces are known to be had: then a test that needs one may not be left out.
+const SPACES: &str = "SEKISHO_TEST_SPACES";
 
 /// A running node; it ends with the test.
 pub struct Process {
@@ -233,6 +235,7 @@ pub fn is_inside(test: &str, space: &[&str], prepare: &str) -> bool {
     let output = command.output().expect("unshare: install the package util-linux");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(99) || said.starts_with("unshare:") {
+        assert!(std::env::var_os(SPACES).is_none(), "there are name spaces here, but not this one: {said}");
         println!("not run: this user may not have a name space, or a tool is missing (iproute2, mount): {said}");
     } else {
         assert!(output.status.success(), "{said}");
