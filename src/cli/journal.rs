@@ -3,6 +3,7 @@
 //! All but `repair` only read, also while a node runs: what it is writing at that moment looks like a torn tail, which is
 //! no damage. Deliberately without a way to change a record.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -125,19 +126,16 @@ fn list(look: &Look) -> Result<Status, CliError> {
         Format::Json => out.json(&segments.iter().map(segment_json).collect::<Vec<_>>())?,
         Format::Table => {
             let rows: Vec<_> = segments.iter().map(segment_row).collect();
-            out.table(["FILE", "BYTES", "FRAMES", "RECORDS", "FROM", "TO", "OFFSETS"], &rows)?;
+            out.table(["FILE", "BYTES", "FRAMES", "RECORDS", "FROM", "TO", "OFFSETS", "LOST"], &rows)?;
         }
     }
     out.finish()?;
     Ok(Status::Done)
 }
 
-fn segment_row(segment: &SegmentListed) -> [String; 7] {
+fn segment_row(segment: &SegmentListed) -> [String; 8] {
     let time = |at: Option<crate::event::Time>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
-    let held = segment.partitions.iter().map(|(input, range)| {
-        let Input { topic, partition } = input;
-        format!("{topic}/{partition} {}..{}", range.start, range.end)
-    });
+    let held: Vec<_> = segment.partitions.clone().into_iter().collect();
     [
         segment.file.clone(),
         segment.bytes.to_string(),
@@ -145,20 +143,32 @@ fn segment_row(segment: &SegmentListed) -> [String; 7] {
         segment.records.to_string(),
         time(segment.appended_at.map(|(first, _)| first)),
         time(segment.appended_at.map(|(_, last)| last)),
-        held.collect::<Vec<_>>().join(", "),
+        ranges_text(&held),
+        if segment.lost.is_empty() { "-".to_owned() } else { ranges_text(&segment.lost) },
     ]
 }
 
 fn segment_json(segment: &SegmentListed) -> Value {
-    let held = segment.partitions.iter().map(|(input, range)| {
-        json!({ "topic": input.topic, "partition": input.partition, "from": range.start, "to": range.end })
-    });
+    let held: Vec<_> = segment.partitions.clone().into_iter().collect();
     json!({
         "file": segment.file, "number": segment.number, "bytes": segment.bytes, "frames": segment.frames,
         "records": segment.records, "first_sequence": segment.first_sequence,
         "first_at": segment.appended_at.map(|(first, _)| first), "last_at": segment.appended_at.map(|(_, last)| last),
-        "partitions": held.collect::<Vec<_>>(),
+        "partitions": ranges_json(&held), "lost": ranges_json(&segment.lost),
     })
+}
+
+fn ranges_text(ranges: &[(Input, Range<u64>)]) -> String {
+    let one = |(input, range): &(Input, Range<u64>)| {
+        let Input { topic, partition } = input;
+        format!("{topic}/{partition} {}..{}", range.start, range.end)
+    };
+    ranges.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn ranges_json(ranges: &[(Input, Range<u64>)]) -> Vec<Value> {
+    let one = |(input, range): &(Input, Range<u64>)| json!({ "topic": input.topic, "partition": input.partition, "from": range.start, "to": range.end });
+    ranges.iter().map(one).collect()
 }
 
 fn dump(arguments: &Dump) -> Result<Status, CliError> {
@@ -246,7 +256,7 @@ fn verify(look: &Look) -> Result<Status, CliError> {
     match look.output {
         Format::Json => out.json(&json!({
             "segments": found.segments, "frames": found.frames, "records": found.records, "bytes": found.bytes,
-            "damages_total": found.damages_total, "damages": damage_json(&found.damages),
+            "damages_total": found.damages_total, "damages": damage_json(&found.damages), "lost": ranges_json(&found.lost),
             "torn_tail": found.torn_tail.as_ref().map(|tail| damage_json(std::slice::from_ref(tail)).remove(0)),
         }))?,
         Format::Table => {
@@ -257,6 +267,9 @@ fn verify(look: &Look) -> Result<Status, CliError> {
                 "{word}: {records} records in {frames} frames of {segments} files, {} bytes",
                 found.bytes
             ))?;
+            found.lost.iter().try_for_each(|lost| {
+                out.line(&format!("lost in an earlier repair: {}", ranges_text(std::slice::from_ref(lost))))
+            })?;
         }
     }
     out.finish()?;
@@ -278,19 +291,15 @@ fn repair(look: &Look) -> Result<Status, CliError> {
     let mut out = Output::stdout();
     match look.output {
         Format::Json => {
-            let lost = repaired.lost.iter().map(|(input, range)| {
-                json!({ "topic": input.topic, "partition": input.partition, "from": range.start, "to": range.end })
-            });
             out.json(&json!({
-                "frames": repaired.frames, "records": repaired.records, "lost": lost.collect::<Vec<_>>(),
+                "frames": repaired.frames, "records": repaired.records, "lost": ranges_json(&repaired.lost),
                 "damages_total": repaired.damages_total, "damages": damage_json(&repaired.damages), "kept_at": kept_at,
             }))?;
         }
         Format::Table => {
             damage_lines(&repaired.damages, repaired.damages_total, &mut out)?;
-            for (input, range) in &repaired.lost {
-                let Input { topic, partition } = input;
-                out.line(&format!("lost: {topic}/{partition} {}..{}", range.start, range.end))?;
+            for lost in &repaired.lost {
+                out.line(&format!("lost: {}", ranges_text(std::slice::from_ref(lost))))?;
             }
             out.line(&match kept_at {
                 Some(path) => format!("repaired: {} records are whole; the damaged log is in {path}", repaired.records),

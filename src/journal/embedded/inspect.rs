@@ -36,6 +36,8 @@ pub struct Verified {
     /// The first of them, at most [`DAMAGES_MAX`].
     pub damages: Vec<Damage>,
     pub damages_total: u64,
+    /// What earlier repairs could not save: offsets without records.
+    pub lost: Vec<(Input, Range<u64>)>,
     /// An unfinished write at the end: the next start cuts it. No damage.
     pub torn_tail: Option<Damage>,
 }
@@ -52,6 +54,8 @@ pub struct SegmentListed {
     pub first_sequence: u64,
     pub appended_at: Option<(Time, Time)>,
     pub partitions: BTreeMap<Input, Range<u64>>,
+    /// What a repair could not save.
+    pub lost: Vec<(Input, Range<u64>)>,
 }
 
 /// One frame, as `sekisho journal dump` shows it.
@@ -94,6 +98,7 @@ pub fn verify(disk: &dyn Disk) -> Result<Verified, JournalError> {
             Seen::Frame(heads, found, file) => {
                 verified.frames += 1;
                 verified.bytes += u64::from(found.header.total);
+                verified.lost.extend(found.body.lost.iter().cloned());
                 match blocks(heads, found) {
                     Ok(blocks) => verified.records += records(&blocks),
                     Err(stop) => note(&mut verified, damage(file, stop)),
@@ -154,6 +159,7 @@ impl SegmentListed {
         self.frames += 1;
         self.bytes += u64::from(found.header.total);
         self.appended_at = Some((self.appended_at.map_or(at, |(first, _)| first), at));
+        self.lost.extend(found.body.lost.iter().cloned());
         for section in &found.body.sections {
             let end = section.base.saturating_add(u64::from(section.count));
             self.records += u64::from(section.count);

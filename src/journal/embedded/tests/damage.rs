@@ -227,6 +227,9 @@ fn a_repair_gives_no_offset_twice_that_a_stage_has_worked() {
     let into = SimulatedDisk::new(6);
     let repaired = repair(&disk, Arc::new(into.clone()), settings()).unwrap();
     assert_eq!(repaired.lost, vec![(input("logs", 0), 1..3)]);
+    assert_eq!(verify(&into).unwrap().lost, repaired.lost, "it stays to be seen");
+    let listed = list(&into).unwrap();
+    assert_eq!(listed.into_iter().flat_map(|segment| segment.lost).collect::<Vec<_>>(), repaired.lost);
     let journal = open(&into).unwrap();
     assert_eq!(journal.append(append(input("logs", 0), &["new"])).unwrap().firsts, [3]);
     let mut stage = journal.stage("decide", Subscription::topics(["logs"])).unwrap();
