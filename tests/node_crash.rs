@@ -46,9 +46,8 @@ const FIRST_STEPS: [&str; 5] = [
 ];
 /// Steps of segments and torn ends, in a test of their own.
 const OTHER_STEPS: [&str; 2] = ["journal.segment-trimmed", "journal.tail-cut"];
-/// Steps of retention: no short life comes to them, for a restore needs all of the first hour. The simulated disk stops at
-/// them.
-const SIMULATED_STEPS: [&str; 2] = ["journal.segment-removed", "journal.removal-synced"];
+/// Steps of retention, in a test of lives that are hours apart: a restore needs all since the last hourly state.
+const RETENTION_STEPS: [&str; 2] = ["journal.segment-removed", "journal.removal-synced"];
 /// A segment that some dozens of batches fill, and more batches than fill two.
 const SMALL_SEGMENT: &str = "65536";
 const BATCHES_MAX: u32 = 500;
@@ -79,6 +78,7 @@ struct World {
     durable: BTreeMap<&'static str, BTreeSet<String>>,
     unanswered: Option<Batch>,
     small_segments: bool,
+    hours_ahead: u64,
 }
 
 /// A process, and where its API listens; nowhere where it ended before.
@@ -105,6 +105,7 @@ impl World {
             durable: BTreeMap::new(),
             unanswered: None,
             small_segments: false,
+            hours_ahead: 0,
         }
     }
 
@@ -116,6 +117,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
         command.arg("run").arg("--config").arg(self.path("sekisho.yaml")).arg("--data").arg(self.path("data"));
         command.envs(self.small_segments.then_some(("SEKISHO_SEGMENT_BYTES", SMALL_SEGMENT)));
+        command.env("SEKISHO_CLOCK_AHEAD", (self.hours_ahead * 3_600).to_string());
         command.envs(crash.map(|at| ("SEKISHO_CRASH_AT", at))).stderr(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut told = BufReader::new(child.stderr.take().unwrap());
@@ -190,17 +192,24 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// All values of a partition in order.
+/// All values of a partition in order, from where it begins.
 fn values(journal: &Embedded, topic: &str, partition: u32) -> Vec<Vec<u8>> {
     let input = Input { topic: topic.to_owned(), partition };
+    let start = start(journal, &input);
     let mut found: Vec<Vec<u8>> = Vec::new();
     loop {
-        let blocks = journal.read(&input, found.len() as u64, 1 << 20).unwrap();
+        let blocks = journal.read(&input, start + found.len() as u64, 1 << 20).unwrap();
         if blocks.is_empty() {
             return found;
         }
         found.extend(blocks.iter().flat_map(|block| block.iter()).map(|record| record.value.to_vec()));
     }
+}
+
+/// The first offset that retention left.
+fn start(journal: &Embedded, input: &Input) -> u64 {
+    let partitions = journal.partitions(&input.topic).unwrap();
+    partitions.into_iter().find(|(known, _)| known == input).map_or(0, |(_, range)| range.start)
 }
 
 /// Each acknowledged line is there once; others are of the one batch that was never answered, at most once.
@@ -225,7 +234,10 @@ fn check_packs(journal: &Embedded) {
     let mut next: BTreeMap<Input, u64> = BTreeMap::new();
     for value in values(journal, SIGNALS, 0) {
         if let Entry::Pack(pack) = Entry::decode(&value).unwrap() {
-            let known = next.entry(pack.input.clone()).or_default();
+            let known = next.entry(pack.input.clone()).or_insert_with(|| {
+                assert!(pack.from <= start(journal, &pack.input), "{:?}: records without a pack", pack.input);
+                pack.from
+            });
             assert_eq!(pack.from, *known, "{:?}: a gap or an overlap", pack.input);
             *known = pack.to;
         }
@@ -237,8 +249,9 @@ fn check_packs(journal: &Embedded) {
     }
 }
 
-/// The files of `replay --journal` are the topics, byte for byte; ids of alerts differ.
-fn check_replay(world: &World, topics: &BTreeMap<&str, Vec<Vec<u8>>>) {
+/// The files of `replay --journal` are the topics, byte for byte, from the first hourly state on where retention took the
+/// start; ids of alerts differ.
+fn check_replay(world: &World, topics: &BTreeMap<&str, Vec<Vec<u8>>>, trimmed: bool) {
     let out = world.path("out");
     let program = Command::new(env!("CARGO_BIN_EXE_sekisho"))
         .args(["replay", "--force", "--journal"])
@@ -250,7 +263,10 @@ fn check_replay(world: &World, topics: &BTreeMap<&str, Vec<Vec<u8>>>) {
     assert!(program.status.success(), "{}", String::from_utf8_lossy(&program.stderr));
     let lines = |values: Vec<&Vec<u8>>| values.into_iter().flat_map(|value| [value, &b"\n"[..]].concat()).collect();
     let is_lift = |value: &&Vec<u8>| value.windows(15).any(|window| window == br#""action":"lift""#);
-    let same = |name: &str, expected: Vec<u8>| assert!(fs::read(out.join(name)).unwrap() == expected, "{name}");
+    let same = |name: &str, expected: Vec<u8>| {
+        let told = fs::read(out.join(name)).unwrap();
+        assert!(if trimmed { expected.ends_with(&told) } else { told == expected }, "{name}");
+    };
     same("alerts.ndjson", lines(topics["sekisho.alerts"].iter().collect()));
     same("incidents.ndjson", lines(topics["sekisho.incidents"].iter().collect()));
     same("blocks.ndjson", lines(topics["sekisho.blocks"].iter().filter(|value| !is_lift(value)).collect()));
@@ -291,7 +307,7 @@ fn check(world: &World) {
     let topics = ["sekisho.alerts", "sekisho.blocks", "sekisho.incidents"];
     let topics = topics.into_iter().map(|topic| (topic, values(&journal, topic, 0))).collect();
     drop(journal);
-    check_replay(world, &topics);
+    check_replay(world, &topics, false);
 }
 
 /// One life that ends at a step, or after a random number of batches and milliseconds. Whether it was killed.
@@ -352,8 +368,59 @@ fn full_segments_and_torn_ends_lose_nothing() {
 }
 
 #[test]
+fn retention_that_is_killed_loses_nothing_that_is_kept() {
+    let mut world = World::new(setting("SEKISHO_SEED").unwrap_or(4_711));
+    world.small_segments = true;
+    let config = world.path("sekisho.yaml");
+    let written = fs::read_to_string(&config).unwrap();
+    for hour in 1..=3 {
+        // Segments of a day that nobody needs once the next hour's state is written.
+        let life = world.start(None);
+        assert!((0..120).all(|_| world.send(&life)), "hour {hour}");
+        world.finish(life);
+        world.hours_ahead = hour;
+        let life = world.start(None);
+        assert!((0..5).all(|_| world.send(&life)), "hour {hour}");
+        world.finish(life);
+        fs::write(&config, format!("{written}retention: {{ journal: {{ bytes: 64KiB }} }}\n")).unwrap();
+        for step in RETENTION_STEPS {
+            let mut life = world.start(Some(format!("{step}:1")));
+            assert!(!life.child.wait().unwrap().success(), "{step} is not come to");
+        }
+        fs::write(&config, &written).unwrap();
+    }
+    let life = world.start(None);
+    assert!((0..5).all(|_| world.send(&life)));
+    world.finish(life);
+    let data = world.path("data");
+    let journal = Embedded::open(&data, Arc::new(|| Time(0)), Settings::default()).unwrap();
+    let input = Input { topic: SIGNALS.to_owned(), partition: 0 };
+    assert!(start(&journal, &input) > 0, "nothing was deleted");
+    check_packs(&journal);
+    for (pipeline, durable) in &world.durable {
+        for (input, _) in journal.partitions(pipeline).unwrap() {
+            let kept = values(&journal, pipeline, input.partition);
+            assert!(kept.iter().all(|line| durable.contains(std::str::from_utf8(line).unwrap())), "{input:?}");
+        }
+    }
+    let verified = index::verify(&data.join("index"), || true).unwrap();
+    let lines: usize = world.durable.values().map(BTreeSet::len).sum();
+    assert!(verified.faults.is_empty(), "{:?}", verified.faults);
+    assert_eq!(
+        verified.documents, lines as u64,
+        "the index holds every line, also those that the journal no longer has"
+    );
+    let topics = ["sekisho.alerts", "sekisho.blocks", "sekisho.incidents"];
+    let topics = topics.into_iter().map(|topic| (topic, values(&journal, topic, 0))).collect();
+    drop(journal);
+    check_replay(&world, &topics, true);
+    let told = fs::read(world.path("out/alerts.ndjson")).unwrap();
+    assert!(!told.is_empty(), "the recording tells of no alert");
+}
+
+#[test]
 fn every_named_step_is_come_to_by_a_test() {
-    let tested = STEPS.iter().map(|(name, _)| *name).chain(FIRST_STEPS).chain(OTHER_STEPS).chain(SIMULATED_STEPS);
+    let tested = STEPS.iter().map(|(name, _)| *name).chain(FIRST_STEPS).chain(OTHER_STEPS).chain(RETENTION_STEPS);
     let there = node::steps::Step::ALL.into_iter().map(node::steps::Step::name);
     let there = there.chain(journal::embedded::Step::ALL.into_iter().map(journal::embedded::Step::name));
     assert_eq!(tested.collect::<BTreeSet<_>>(), there.collect::<BTreeSet<_>>());

@@ -286,6 +286,7 @@ fn a_burst_into_syslog_loses_nothing_over_tcp_and_counts_what_udp_loses() {
             number % 250
         )
     };
+    let begun = std::time::Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut connection = std::io::BufWriter::new(TcpStream::connect(by_tcp).unwrap());
@@ -298,6 +299,7 @@ fn a_burst_into_syslog_loses_nothing_over_tcp_and_counts_what_udp_loses() {
             (0..LINES).for_each(|number| assert!(socket.send_to(message(number).as_bytes(), by_udp).unwrap() > 0));
         });
     });
+    println!("{LINES} lines each by TCP and by UDP in {:.1} s", begun.elapsed().as_secs_f64());
     until_true("every line over TCP", || node.judged("nginx") >= LINES);
     let counted = |name: &str| node.metric(name, "pipeline=\"sshd\"");
     let (lines, dropped) = ("sekisho_collect_lines_total", "sekisho_collect_dropped_total");

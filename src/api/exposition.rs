@@ -65,9 +65,8 @@ fn write_series(name: &str, labels: &Labels, source: &Source, out: &mut String) 
     };
     match source {
         Source::Counter(counter) => line(counter.get().to_string()),
-        Source::ReadCounter(read) => line(read().to_string()),
         Source::Gauge(gauge) => line(number(gauge.get())),
-        Source::ReadGauge(read) => line(number(read())),
+        Source::ReadCounter(read) | Source::ReadGauge(read) => line(number(read())),
         Source::Histogram(histogram) => {
             let buckets = histogram.buckets();
             let mut sum = 0;

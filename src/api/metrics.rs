@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Values of the labels of one name: rules and pipelines come to hundreds. Beyond it a new one is counted and not shown.
 pub const SERIES_MAX: usize = 2_000;
@@ -47,7 +47,7 @@ pub(super) enum Kind {
 pub(super) enum Source {
     Counter(Counter),
     Gauge(Gauge),
-    ReadCounter(Arc<dyn Fn() -> u64 + Send + Sync>),
+    ReadCounter(Arc<dyn Fn() -> f64 + Send + Sync>),
     ReadGauge(Arc<dyn Fn() -> f64 + Send + Sync>),
     Histogram(Histogram),
 }
@@ -106,6 +106,15 @@ impl Histogram {
         sum.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Does it, and counts how long it took.
+    #[expect(clippy::disallowed_methods, reason = "for metrics alone")]
+    pub fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let done = work();
+        self.observe(started.elapsed());
+        done
+    }
+
     pub(super) fn buckets(&self) -> &Buckets {
         &self.0
     }
@@ -149,6 +158,20 @@ impl Metrics {
         help: &str,
         labels: &[(&str, &str)],
         read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.read_sum(name, help, labels, move || read() as f64);
+    }
+
+    /// The same of what is no whole number, as seconds.
+    ///
+    /// # Panics
+    /// As [`Metrics::counter`].
+    pub fn read_sum(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        read: impl Fn() -> f64 + Send + Sync + 'static,
     ) {
         self.put((name, Kind::Counter, help), labels, Source::ReadCounter(Arc::new(read)));
     }

@@ -28,6 +28,7 @@ pub mod limits;
 mod metrics;
 mod parameters;
 mod plain;
+pub mod process;
 pub mod projection;
 mod routes;
 mod server;

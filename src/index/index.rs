@@ -126,6 +126,11 @@ impl Index {
         &self.0.directory
     }
 
+    /// Bytes of its files, read from the disk.
+    pub fn bytes(&self) -> u64 {
+        self.view().splits.iter().map(|split| super::split::bytes(&split.path)).sum()
+    }
+
     pub(super) fn columns(&self) -> &Arc<Columns> {
         &self.0.columns
     }

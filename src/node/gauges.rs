@@ -2,12 +2,13 @@
 //!
 //! Threads write, anyone reads. Deliberately without names of metrics: those are given where they are shown.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::detect::window::TableCounters;
 use crate::event::outcome::{Refusal, ResponseResult};
-use crate::event::{Input, Outcome, Time};
+use crate::event::{Input, Outcome, Severity, Time};
 use crate::fold::{DecideCounters, Folded, Folder, IngestCounters, InputState};
 use crate::index::WriterCounts;
 use crate::respond;
@@ -23,10 +24,15 @@ pub struct Gauges {
     pub alerts: AtomicU64,
     pub blocks: AtomicU64,
     pub lifts: AtomicU64,
+    pub dead_letters: AtomicU64,
+    by_rule: Mutex<BTreeMap<String, u64>>,
+    by_severity: [AtomicU64; SEVERITIES.len()],
     /// Blocks that a gate refused, by the order of [`Refusal`].
     pub refusals: [AtomicU64; REFUSALS],
 }
 
+/// How bad an alert can be.
+pub const SEVERITIES: [Severity; 4] = [Severity::Minor, Severity::Moderate, Severity::Major, Severity::Critical];
 /// The gates that refuse.
 const REFUSALS: usize = 12;
 
@@ -98,9 +104,21 @@ impl Gauges {
         *held(&self.index)
     }
 
+    /// Alerts of a rule.
+    pub fn alerts_of(&self, rule: &str) -> u64 {
+        held(&self.by_rule).get(rule).copied().unwrap_or_default()
+    }
+
+    /// Alerts that are so bad.
+    pub fn alerts_at(&self, severity: Severity) -> u64 {
+        self.by_severity[self::severity(severity)].load(Ordering::Relaxed)
+    }
+
     fn note_outcome(&self, outcome: &Outcome) {
         let counter = match outcome {
             Outcome::Alert(alert) => {
+                self.by_severity[severity(alert.sekisho.severity)].fetch_add(1, Ordering::Relaxed);
+                count_rule(&mut held(&self.by_rule), &alert.rule.id);
                 if let (ResponseResult::Refused, Some(reason)) =
                     (alert.sekisho.response.result, alert.sekisho.response.reason)
                 {
@@ -110,9 +128,22 @@ impl Gauges {
             }
             Outcome::Block(_) => &self.blocks,
             Outcome::Lift(_) => &self.lifts,
-            Outcome::Incident(_) | Outcome::DeadLetter(_) => return,
+            Outcome::DeadLetter(_) => &self.dead_letters,
+            Outcome::Incident(_) => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The place of a severity among all.
+fn severity(severity: Severity) -> usize {
+    (severity as usize).min(SEVERITIES.len() - 1)
+}
+
+fn count_rule(counts: &mut BTreeMap<String, u64>, rule: &str) {
+    match counts.get_mut(rule) {
+        Some(count) => *count += 1,
+        None => drop(counts.insert(rule.to_owned(), 1)),
     }
 }
 

@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::api::Histogram;
 use crate::catalog::{Catalog, PipelineIndex};
 use crate::event::{FlawKind, Input, Place, Time};
 use crate::fold::{RawRecord, Reader, caught};
@@ -31,6 +32,8 @@ pub struct Indexer<J> {
     /// Records that retention deleted before they were indexed.
     missed: u64,
     pub(super) steps: Steps,
+    /// How long commits take, where that is counted.
+    pub(super) commits: Option<Histogram>,
 }
 
 /// Where a batch of the records of these offsets goes.
@@ -78,7 +81,7 @@ impl<J: Journal> Indexer<J> {
         durable.set(writer.positions());
         let readers = catalog.pipelines.iter().map(|_| None).collect();
         let (index, steps) = (index.clone(), Steps::default());
-        Ok(Indexer { journal, catalog, readers, index, writer, durable, missed: 0, steps })
+        Ok(Indexer { journal, catalog, readers, index, writer, durable, missed: 0, steps, commits: None })
     }
 
     /// Indexes what there is, a few megabytes of each partition, and commits where that is due. Gives how many records
@@ -115,7 +118,10 @@ impl<J: Journal> Indexer<J> {
     /// # Errors
     /// As [`Indexer::step`].
     pub fn commit(&mut self) -> Result<(), IndexError> {
-        let positions = self.writer.commit()?;
+        let positions = match &self.commits {
+            Some(commits) => commits.time(|| self.writer.commit())?,
+            None => self.writer.commit()?,
+        };
         self.steps.reach(Step::IndexCommitted);
         self.durable.set(positions);
         Ok(())

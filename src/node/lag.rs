@@ -1,29 +1,52 @@
-//! How many records a stage has yet to fold. I/O only through the journal.
+//! How many records a stage has yet to fold, and since when the oldest of them waits. I/O only through the journal.
 
-use crate::index::Index;
-use crate::journal::Journal;
-use crate::journal::embedded::Embedded;
+use std::sync::Arc;
 
-use super::gauges::Gauges;
-use super::{decide, ingest};
+use crate::event::{Input, Time};
 use crate::fold::signals;
+use crate::index::Index;
+use crate::journal::embedded::Embedded;
+use crate::journal::{Fetched, Journal};
 
-/// Of the partitions that the named stage has read, or could.
-pub fn records(journal: &Embedded, gauges: &Gauges, stage: &str) -> u64 {
-    if stage == decide::STAGE {
-        return behind(journal, &signals(), gauges.decide().next);
+use super::stages::Shared;
+use super::{decide, ingest};
+
+/// The stage that makes events searchable.
+pub const INDEX: &str = "index";
+/// Stages whose lag is told.
+pub const STAGES: [&str; 3] = [ingest::STAGE, decide::STAGE, INDEX];
+
+/// What has to be looked at for it.
+#[derive(Clone)]
+pub struct Lag {
+    pub journal: Arc<Embedded>,
+    pub shared: Arc<Shared>,
+    pub index: Index,
+}
+
+impl Lag {
+    /// Records that the named stage has yet to fold.
+    pub fn records(&self, stage: &str) -> u64 {
+        self.behind(stage).map(|(_, next, end)| end - next).sum()
     }
-    let positions = journal.positions(ingest::STAGE);
-    positions.iter().map(|(input, next)| behind(journal, input, *next)).sum()
-}
 
-/// Of the partitions that the index knows.
-pub fn unindexed(journal: &Embedded, index: &Index) -> u64 {
-    index.status().positions.iter().map(|(input, next)| behind(journal, input, *next)).sum()
-}
+    /// When the oldest of them was appended; `None` where there is none.
+    pub fn oldest(&self, stage: &str) -> Option<Time> {
+        let block = |(input, next, _)| self.journal.read(&input, next, 1).ok()?.into_iter().next();
+        self.behind(stage).filter_map(block).filter_map(|block: Fetched| Some(block.iter().next()?.appended_at)).min()
+    }
 
-fn behind(journal: &Embedded, input: &crate::event::Input, next: u64) -> u64 {
-    let partitions = journal.partitions(&input.topic).unwrap_or_default();
-    let end = partitions.iter().find(|(known, _)| known == input).map_or(0, |(_, range)| range.end);
-    end.saturating_sub(next)
+    /// Partitions of which records are left: with the next of them, and where they end.
+    fn behind(&self, stage: &str) -> impl Iterator<Item = (Input, u64, u64)> {
+        let known = match stage {
+            ingest::STAGE => self.journal.positions(stage),
+            decide::STAGE => vec![(signals(), self.shared.gauges.decide().next)],
+            _ => self.index.status().positions,
+        };
+        known.into_iter().filter_map(|(input, next)| {
+            let partitions = self.journal.partitions(&input.topic).unwrap_or_default();
+            let end = partitions.into_iter().find(|(known, _)| *known == input).map_or(0, |(_, range)| range.end);
+            (next < end).then_some((input, next, end))
+        })
+    }
 }

@@ -30,6 +30,7 @@ pub struct Lent {
     pub reading: Arc<Catalog>,
     pub index: Index,
     pub shared: Arc<Shared>,
+    pub metrics: Arc<Metrics>,
     /// What holds as the node starts: records tell the rest.
     pub standing: Standing,
     pub data: PathBuf,
@@ -45,7 +46,7 @@ pub fn lend(lent: Lent, config: &Config) -> Result<(Services, api::Follower), No
     let log = Log::of(&lent.journal);
     let projection = Arc::new(Projection::new(seed(lent.standing.clone(), lent.journal.appended_at())));
     let follower = api::projection::follow(&projection, log.clone())?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::clone(&lent.metrics);
     shown::name(&metrics, &lent);
     let pipelines = lent
         .judging

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::api::Metrics;
+use crate::api::{Clock, Metrics, process};
 use crate::collect::{COUNTS, Counters};
 use crate::event::outcome::Refusal;
 use crate::event::{SECOND, Time};
 
-use super::gauges::{Gauges, InputGauge, gate};
+use super::gauges::{Gauges, InputGauge, SEVERITIES, gate};
+use super::lag::{self, Lag};
 use super::services::Lent;
 use super::stages::Shared;
 
@@ -46,13 +47,21 @@ const OF_PIPELINE: [OfPipeline; 7] = [
 /// Names everything.
 pub fn name(metrics: &Metrics, lent: &Lent) {
     let version = env!("CARGO_PKG_VERSION");
-    metrics.gauge("sekisho_build_info", "The version that runs.", &[("version", version)]).set(1.0);
+    let revision = option_env!("SEKISHO_REVISION").unwrap_or("unknown");
+    let labels = [("version", version), ("revision", revision)];
+    metrics.gauge("sekisho_build_info", "The version that runs.", &labels).set(1.0);
+    process::name(metrics);
     for pipeline in &lent.judging.pipelines {
         for (name, help, read) in OF_PIPELINE {
             let (shared, topic) = (Arc::clone(&lent.shared), pipeline.name.clone());
             let sum = move || shared.gauges.inputs().iter().filter(|gauge| gauge.input.topic == topic).map(read).sum();
             metrics.read_counter(name, help, &[("pipeline", &pipeline.name)], sum);
         }
+    }
+    for rule in &lent.judging.rules {
+        let (shared, id) = (Arc::clone(&lent.shared), rule.id.clone());
+        let read = move || shared.gauges.alerts_of(&id);
+        metrics.read_counter("sekisho_rule_alerts_total", "Alerts of a rule.", &[("rule", &rule.id)], read);
     }
     name_decide(metrics, &lent.shared);
     name_lag(metrics, lent);
@@ -76,7 +85,13 @@ fn name_decide(metrics: &Metrics, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         metrics.read_counter(name, help, labels, move || read(&shared.gauges));
     };
-    count("sekisho_alerts_total", "Alerts.", &[], |gauges| gauges.alerts.load(Ordering::Relaxed));
+    for severity in SEVERITIES {
+        let (shared, labels) = (Arc::clone(shared), [("severity", severity.word())]);
+        metrics.read_counter("sekisho_alerts_total", "Alerts.", &labels, move || shared.gauges.alerts_at(severity));
+    }
+    count("sekisho_dead_letters_total", "Records that no stage could read.", &[], |gauges| {
+        gauges.dead_letters.load(Ordering::Relaxed)
+    });
     count("sekisho_blocks_total", "Blocks.", &[], |gauges| gauges.blocks.load(Ordering::Relaxed));
     count("sekisho_lifts_total", "Blocks that ended.", &[], |gauges| gauges.lifts.load(Ordering::Relaxed));
     count(
@@ -107,11 +122,22 @@ fn name_decide(metrics: &Metrics, shared: &Arc<Shared>) {
 }
 
 fn name_lag(metrics: &Metrics, lent: &Lent) {
+    let seconds = |clock: &Clock, since: Time| clock().since(since).max(0) as f64 / SECOND as f64;
     let (shared, clock) = (Arc::clone(&lent.shared), Arc::clone(&lent.clock));
-    let lag = move |stream: Time| clock().since(stream).max(0) as f64 / SECOND as f64;
-    let read = move || shared.gauges.decide().stream.map_or(0.0, &lag);
-    let help = "How far a stage's time is behind the clock.";
-    metrics.read_gauge("sekisho_stage_lag_seconds", help, &[("stage", "decide")], read);
+    let read = move || shared.gauges.decide().stream.map_or(0.0, |stream| seconds(&clock, stream));
+    let help = "How far the time of what was judged last is behind the clock.";
+    metrics.read_gauge("sekisho_stream_lag_seconds", help, &[], read);
+    let Lent { journal, shared, index, .. } = lent;
+    let lag = Lag { journal: Arc::clone(journal), shared: Arc::clone(shared), index: index.clone() };
+    for stage in lag::STAGES {
+        let (of, labels) = (lag.clone(), [("stage", stage)]);
+        let read = move || of.records(stage) as f64;
+        metrics.read_gauge("sekisho_stage_lag_records", "Records a stage has yet to fold.", &labels, read);
+        let (of, clock) = (lag.clone(), Arc::clone(&lent.clock));
+        let read = move || of.oldest(stage).map_or(0.0, |oldest| seconds(&clock, oldest));
+        let help = "How long the oldest record that a stage has yet to fold has waited.";
+        metrics.read_gauge("sekisho_stage_lag_seconds", help, &labels, read);
+    }
 }
 
 fn name_stores(metrics: &Metrics, lent: &Lent) {
@@ -122,18 +148,12 @@ fn name_stores(metrics: &Metrics, lent: &Lent) {
     let journal = Arc::clone(&lent.journal);
     let full = "Commits that found no space.";
     metrics.read_counter("sekisho_journal_full_total", full, &[], move || journal.counters().full);
-    for stage in [super::ingest::STAGE, super::decide::STAGE] {
-        let (journal, shared) = (Arc::clone(&lent.journal), Arc::clone(&lent.shared));
-        let read = move || super::lag::records(&journal, &shared.gauges, stage) as f64;
-        metrics.read_gauge("sekisho_stage_lag_records", "Records a stage has yet to fold.", &[("stage", stage)], read);
-    }
-    let (journal, index) = (Arc::clone(&lent.journal), lent.index.clone());
-    let read = move || super::lag::unindexed(&journal, &index) as f64;
-    metrics.read_gauge("sekisho_stage_lag_records", "Records a stage has yet to fold.", &[("stage", "index")], read);
     let index = lent.index.clone();
     metrics.read_gauge("sekisho_index_documents", "Events that can be found.", &[], move || {
         index.status().documents as f64
     });
+    let index = lent.index.clone();
+    metrics.read_gauge("sekisho_index_size_bytes", "Bytes of the index.", &[], move || index.bytes() as f64);
     let shared = Arc::clone(&lent.shared);
     metrics.read_counter("sekisho_index_missed_total", "Records gone before they were indexed.", &[], move || {
         shared.gauges.index().1

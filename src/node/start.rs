@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::api::{self, Clock, Server};
+use crate::api::{self, Clock, LATENCY_SECONDS, Metrics, Server};
 use crate::catalog::{Catalog, CatalogText};
 use crate::collect::{Collector, Warning};
 use crate::config::{Config, Keep};
 use crate::event::Time;
 use crate::index::{Index, Retention, SearchSettings, SplitLimits, WriterSettings};
-use crate::journal::embedded::{self, Cut, Embedded};
+use crate::journal::embedded::{self, Cut, Embedded, Timed};
 
 use super::decide::Decider;
 use super::indexer::{Durable, Indexer};
@@ -43,6 +43,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const INDEX_THREADS: usize = 2;
 /// Memory of each of them: more is hardly faster (limits sheet §5), and the node stays below a gigabyte.
 const INDEX_BYTES: usize = 100 << 20;
+
+const WRITTEN_HELP: &str = "Time that a write to the journal took until it was durable";
+const COMMIT_HELP: &str = "Time that a commit of the index took";
 
 /// What a node is started with.
 pub struct Given {
@@ -75,7 +78,8 @@ impl Node {
     /// # Errors
     /// What keeps it from starting; nothing runs then.
     pub fn start(given: Given) -> Result<Node, NodeError> {
-        Node::start_by(given, Arc::new(now))
+        let clock = given.steps.clock(now);
+        Node::start_by(given, clock)
     }
 
     /// Starts everything by another clock: so a day of long ago is judged in its own time. The journal's time stands still
@@ -85,7 +89,11 @@ impl Node {
     /// As [`Node::start`].
     pub fn start_by(given: Given, clock: Clock) -> Result<Node, NodeError> {
         let Given { config, judging, reading, text, data, tell, steps } = given;
-        let journal = Arc::new(Embedded::open(&data, Arc::clone(&clock), steps.of_journal())?);
+        let metrics = Arc::new(Metrics::default());
+        let written = metrics.histogram("sekisho_journal_write_seconds", WRITTEN_HELP, &[], LATENCY_SECONDS);
+        let timed = Timed::told(move |time| written.observe(time));
+        let settings = embedded::Settings { timed, ..steps.of_journal() };
+        let journal = Arc::new(Embedded::open(&data, Arc::clone(&clock), settings)?);
         journal.opened().cut.iter().for_each(|cut| tell(&told_of(cut)));
         let snapshots = data.join("snapshots");
         let (mut decider, restored) = Decider::start(&journal, &judging, &snapshots)?;
@@ -104,6 +112,7 @@ impl Node {
         let index = Index::open(&data.join("index"), SearchSettings::default())?;
         let mut indexer = Indexer::open(Arc::clone(&journal), Arc::clone(&reading), &index, writer_settings(&config))?;
         indexer.steps = steps;
+        indexer.commits = Some(metrics.histogram("sekisho_index_commit_seconds", COMMIT_HELP, &[], LATENCY_SECONDS));
         let durable = indexer.durable().clone();
         let lent = services::Lent {
             journal: Arc::clone(&journal),
@@ -111,6 +120,7 @@ impl Node {
             reading,
             index,
             shared: Arc::clone(&shared),
+            metrics: Arc::clone(&metrics),
             standing,
             data: data.clone(),
             clock,
@@ -131,7 +141,6 @@ impl Node {
         let keep = config.retention.journal;
         let log = Arc::clone(&journal);
         node.run("retention", move |shared, stop| retain(&log, keep, (&durable, &floors), shared, stop))?;
-        let metrics = Arc::clone(&services.metrics);
         node.server = Some(Server::start(config.http.listen, services, api::Patience::default())?);
         let listener = Arc::new(move |warning: Warning| tell(&warning.to_string()));
         let collector = Collector::start(&config.collect, &journal, &(listener as _))?;
@@ -221,7 +230,8 @@ fn retain(
     shared: &Shared,
     stop: &AtomicBool,
 ) -> Result<(), NodeError> {
-    let mut due = Instant::now() + RETAIN_EVERY;
+    // The first look is at once: a node that starts on a full disk needs what may go.
+    let mut due = Instant::now();
     while !stop.load(Ordering::Acquire) {
         std::thread::sleep(LOOK_EVERY);
         if Instant::now() < due {

@@ -3,12 +3,14 @@
 //! `SEKISHO_CRASH_AT=NAME:COUNT` ends the process at the COUNTth time that it comes to the step of that name, as a kill
 //! would: nothing is flushed, nothing is told. `SEKISHO_STALL_AT=NAME:COUNT` has the thread that comes there stand still for
 //! ever, as before a disk that does not answer. `SEKISHO_SEGMENT_BYTES=N` makes the journal's segments that small, so that a
-//! short life has several. Deliberately without any other effect: a name decides only where that happens.
+//! short life has several, and `SEKISHO_CLOCK_AHEAD=N` sets the node's clock N seconds ahead, so that some lives are hours
+//! apart. Deliberately without any other effect: a name decides only where that happens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::journal::embedded::{Settings, Step as JournalStep, Steps as JournalSteps};
+use crate::event::{SECOND, Time};
+use crate::journal::embedded::{Clock, Settings, Step as JournalStep, Steps as JournalSteps};
 
 /// Names the step and how often it is passed first.
 pub const CRASH_AT: &str = "SEKISHO_CRASH_AT";
@@ -16,6 +18,8 @@ pub const CRASH_AT: &str = "SEKISHO_CRASH_AT";
 pub const STALL_AT: &str = "SEKISHO_STALL_AT";
 /// The size of a segment of the journal.
 pub const SEGMENT_BYTES: &str = "SEKISHO_SEGMENT_BYTES";
+/// Seconds by which the clock is ahead.
+pub const CLOCK_AHEAD: &str = "SEKISHO_CLOCK_AHEAD";
 /// Segments hold a checkpoint and commits of some size.
 const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 
@@ -72,6 +76,8 @@ enum Then {
 pub struct Steps {
     trap: Option<Arc<Trap>>,
     segment_bytes: Option<u64>,
+    /// In seconds.
+    clock_ahead: u32,
 }
 
 #[derive(Debug)]
@@ -93,7 +99,16 @@ impl Steps {
         let size = |text: String| text.parse().ok().filter(|bytes| *bytes >= SEGMENT_BYTES_MIN);
         let wrong = || format!("{SEGMENT_BYTES}: not a number of bytes from {SEGMENT_BYTES_MIN}; unset it");
         let segment_bytes = get(SEGMENT_BYTES).map(|text| size(text).ok_or_else(wrong)).transpose()?;
-        Ok(Steps { trap: crash.or(stall), segment_bytes })
+        let ahead =
+            |text: String| text.parse().map_err(|_| format!("{CLOCK_AHEAD}: not a number of seconds; unset it"));
+        let clock_ahead = get(CLOCK_AHEAD).map_or(Ok(0), ahead)?;
+        Ok(Steps { trap: crash.or(stall), segment_bytes, clock_ahead })
+    }
+
+    /// A clock, set ahead as the settings say.
+    pub fn clock(&self, clock: fn() -> Time) -> Clock {
+        let ahead = i64::from(self.clock_ahead) * SECOND;
+        Arc::new(move || clock().plus(ahead))
     }
 
     /// The process comes to this step.
@@ -180,6 +195,9 @@ mod tests {
             assert!(read(wrong, None).unwrap_err().contains(CRASH_AT));
         }
         assert!(read("", Some("12")).unwrap_err().contains(SEGMENT_BYTES));
+        let ahead = |text: &'static str| Steps::read(move |name| (name == CLOCK_AHEAD).then(|| text.to_owned()));
+        assert_eq!(ahead("3600").unwrap().clock(|| Time(5))(), Time(3_600_005));
+        assert!(ahead("-1").unwrap_err().contains(CLOCK_AHEAD));
         let stall = Steps::read(|name| (name == STALL_AT).then(|| "nowhere:1".to_owned()));
         assert!(stall.unwrap_err().contains(STALL_AT));
     }

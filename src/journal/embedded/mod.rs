@@ -41,7 +41,7 @@ pub use frame::Kind;
 pub use open::{Cut, Opened};
 pub use prepare::{COMMIT_BYTES_MAX, MARK_BYTES_MAX, NAME_BYTES_MAX, RAW_BYTES_MAX};
 pub use retain::{Keep, Retained};
-pub use shared::{Clock, Counters, RESERVE_BYTES, SEGMENT_BYTES, Settings};
+pub use shared::{Clock, Counters, RESERVE_BYTES, SEGMENT_BYTES, Settings, Timed};
 pub use simulated::{Fault, SimulatedDisk};
 pub use stage::EmbeddedStage;
 pub use state::{MARKS_BYTES_MAX, MARKS_MAX, PARTITIONS_MAX, POSITIONS_MAX};

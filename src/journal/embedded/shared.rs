@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::event::Time;
 use crate::journal::{Commit, Committed, JournalError, Subscription};
@@ -34,8 +34,31 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// Who is told of each step; for crash tests.
     pub steps: Steps,
+    /// Who is told how long each durable write took.
+    pub timed: Timed,
     /// Deliberate faults; none outside of test builds.
     pub mutants: Mutants,
+}
+
+/// Who is told how long something took; nobody, where it is left out.
+#[derive(Clone, Default)]
+pub struct Timed(Option<Arc<dyn Fn(Duration) + Send + Sync>>);
+
+impl Timed {
+    /// Tells this function, on the thread that waited.
+    pub fn told(to: impl Fn(Duration) + Send + Sync + 'static) -> Timed {
+        Timed(Some(Arc::new(to)))
+    }
+
+    /// Does it, and tells how long it took.
+    #[expect(clippy::disallowed_methods, reason = "how long the disk took, for metrics alone")]
+    pub(super) fn of<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(told) = &self.0 else { return work() };
+        let started = Instant::now();
+        let done = work();
+        told(started.elapsed());
+        done
+    }
 }
 
 impl Settings {
@@ -57,6 +80,7 @@ impl Default for Settings {
             segment_bytes: SEGMENT_BYTES,
             reserve_bytes: RESERVE_BYTES,
             steps: Steps::default(),
+            timed: Timed::default(),
             mutants: Mutants::default(),
         }
     }

@@ -256,7 +256,7 @@ impl Writer {
         }
         let frames = std::mem::take(&mut pass.frames);
         pass.nexts.clear();
-        if let Err(error) = self.write_durably(shared, &pass.buffer) {
+        if let Err(error) = shared.settings.timed.of(|| self.write_durably(shared, &pass.buffer)) {
             frames.iter().for_each(|frame| replies[frame.which] = Some(Err(error.clone())));
             pass.buffer.clear();
             return;
