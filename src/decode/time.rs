@@ -36,14 +36,17 @@ fn clf_in_utc(text: &[u8]) -> Option<Time> {
     if marks != *b"//:::" || text[20..] != *b" +0000" {
         return None;
     }
-    let clock = Clock {
-        hour: two(text[12], text[13])?,
-        minute: two(text[15], text[16])?,
-        second: two(text[18], text[19])?,
-        millisecond: 0,
-    };
-    let year = i64::from(two(text[7], text[8])?) * 100 + i64::from(two(text[9], text[10])?);
-    Time::from_civil(clock.on(year, month(&text[3..6])?, two(text[0], text[1])?))
+    let places = [0, 1, 7, 8, 9, 10, 12, 13, 15, 16, 18, 19];
+    let digits = places.map(|at: usize| text[at].wrapping_sub(b'0'));
+    // One look at all of them: each by itself costs a branch.
+    if digits.iter().fold(0, |most, digit| most.max(*digit)) > 9 {
+        return None;
+    }
+    let [day, century, year, hour, minute, second] =
+        [0, 2, 4, 6, 8, 10].map(|at: usize| digits[at] * 10 + digits[at + 1]);
+    let clock = Clock { hour, minute, second, millisecond: 0 };
+    let year = i64::from(century) * 100 + i64::from(year);
+    Time::from_civil(clock.on(year, month(&text[3..6])?, day))
 }
 
 /// RFC 3339 and its relatives: `2026-11-23T17:02:03.414Z`, `2026-11-23 17:02:03,414 +0100`; any fraction, and where
