@@ -83,6 +83,15 @@ impl Ingest {
         self.inputs.len() - 1
     }
 
+    /// No longer knows an input, which another process goes on with: gives the index it had. Those behind it move up, so
+    /// no batch may hold anything then.
+    pub fn forget(&mut self, input: &Input) -> Option<usize> {
+        let index = self.inputs.iter().position(|known| known == input)?;
+        self.inputs.remove(index);
+        self.states.remove(index);
+        Some(index)
+    }
+
     /// The pack of a quiet input: nothing but its place, so that time goes on (design §3).
     pub fn quiet_pack(&self, input: usize) -> Pack {
         let InputState { high, appended_at, last, .. } = self.states[input];

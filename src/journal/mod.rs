@@ -25,12 +25,18 @@ pub struct Commit {
     /// How far the committing stage has worked each of its partitions: the next offset, exclusive. Only a stage has
     /// positions, [`Journal::append`] refuses them.
     pub positions: Vec<(Input, u64)>,
-    /// Small keyed values that outlive retention: cursors of files, idempotency keys, the state of ingest.
+    /// What a stage keeps beside its position in an input, for whoever takes that input up next: a small state, at most
+    /// [`NOTE_BYTES_MAX`]. Only of inputs that have a position in the same commit.
+    pub notes: Vec<(Input, Vec<u8>)>,
+    /// Small keyed values that outlive retention: cursors of files, idempotency keys.
     pub marks: Vec<Mark>,
     /// Whether it may use the space that is kept back for the end: the last small state of a stage that stops because
     /// the disk is full. Kafka has no such thing and ignores it.
     pub last_words: bool,
 }
+
+/// The largest note: as base64 it fits into what Kafka keeps beside an offset (`offset.metadata.max.bytes`, 4096).
+pub const NOTE_BYTES_MAX: usize = 3_000;
 
 /// One small keyed value, set or removed by a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,4 +149,11 @@ pub trait Stage: Send {
 
     /// Its committed position in one input: the next offset, exclusive. `None` where it never committed one.
     fn position(&self, input: &Input) -> Option<u64>;
+
+    /// The note of the last commit that moved its position in this input; `None` where there is none.
+    fn note(&self, input: &Input) -> Option<Vec<u8>>;
+
+    /// The inputs that another handle may have worked since the last call: what is known of them in memory is to be
+    /// forgotten, and taken up again from position and note. Only a journal that is shared with other processes has any.
+    fn moved(&mut self) -> Vec<Input>;
 }

@@ -1,9 +1,10 @@
 //! Records on their way into the journal and out of it, many to a buffer. Pure.
 //!
 //! A record is copied once into a buffer that is compressed as a whole, and borrowed from one when it is read: nothing
-//! is allocated per record. Layout of one: flags (1 byte: bit 0 spoofable, bit 1 has a key), value length (u32), key
-//! length (u32, only with a key), key, value; numbers are little-endian. Deliberately without any compression or
-//! checksum: that is the log's.
+//! is allocated per record. Layout of one: flags (1 byte: bit 0 spoofable, bit 1 has a key, bit 2 has a place of its own),
+//! value length (u32), key length (u32, only with a key), offset (u64) and time (i64, both only with a place), key, value;
+//! numbers are little-endian. A place of its own is what Kafka's records have: offsets there have gaps, and each record has
+//! its time. Deliberately without any compression or checksum: that is the log's.
 
 use std::ops::Range;
 
@@ -11,7 +12,10 @@ use crate::event::{Input, Record, Time};
 
 const SPOOFABLE: u8 = 1;
 const KEYED: u8 = 2;
-const FLAGS_KNOWN: u8 = SPOOFABLE | KEYED;
+const PLACED: u8 = 4;
+/// Flags, two lengths and a place.
+const HEAD_BYTES_MAX: usize = 25;
+const FLAGS_KNOWN: u8 = SPOOFABLE | KEYED | PLACED;
 
 /// One record to be appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,19 +44,33 @@ impl Records {
 
     /// Adds one record at the end.
     pub fn push(&mut self, record: NewRecord<'_>) {
+        self.put(record, None);
+    }
+
+    /// Adds one record with the offset and the time it has already.
+    pub fn push_placed(&mut self, record: NewRecord<'_>, offset: u64, appended_at: Time) {
+        self.put(record, Some((offset, appended_at)));
+    }
+
+    fn put(&mut self, record: NewRecord<'_>, place: Option<OwnPlace>) {
         let (Ok(value), Ok(key)) = (length(record.value), length(record.key.unwrap_or_default())) else {
             self.oversize = true;
             return;
         };
         let keyed = record.key.map_or(0, |_| KEYED);
         let spoofable = if record.spoofable { SPOOFABLE } else { 0 };
-        self.buffer.reserve(9 + record.value.len() + record.key.map_or(0, <[u8]>::len));
-        self.buffer.push(keyed | spoofable);
+        let placed = place.map_or(0, |_| PLACED);
+        self.buffer.reserve(HEAD_BYTES_MAX + record.value.len() + record.key.map_or(0, <[u8]>::len));
+        self.buffer.push(keyed | spoofable | placed);
         self.buffer.extend_from_slice(&value);
-        if let Some(bytes) = record.key {
+        if record.key.is_some() {
             self.buffer.extend_from_slice(&key);
-            self.buffer.extend_from_slice(bytes);
         }
+        if let Some((offset, appended_at)) = place {
+            self.buffer.extend_from_slice(&offset.to_le_bytes());
+            self.buffer.extend_from_slice(&appended_at.0.to_le_bytes());
+        }
+        self.buffer.extend_from_slice(record.key.unwrap_or_default());
         self.buffer.extend_from_slice(record.value);
         self.count = self.count.saturating_add(1);
     }
@@ -139,9 +157,14 @@ impl Fetched {
         };
         let mut rest = fetched.block.as_slice();
         for _ in 0..count {
-            rest = split(rest)?.1;
+            rest = split(rest)?.2;
         }
         rest.is_empty().then_some(fetched)
+    }
+
+    /// Records that have their places already, which end at `end`, exclusive: gaps are part of it.
+    pub fn placed(input: Input, appended_at: Time, (start, end): (u64, u64), records: Records) -> Fetched {
+        Fetched { input, appended_at, offsets: start..end, lost: false, block: records.buffer, start: 0 }
     }
 
     /// Offsets that are no more, since a repair left them out.
@@ -152,9 +175,12 @@ impl Fetched {
     /// Without the records before `from`.
     pub fn skip_to(mut self, from: u64) -> Fetched {
         while !self.lost && self.offsets.start < from.min(self.offsets.end) {
-            let Some((_, rest)) = split(&self.block[self.start..]) else { break };
+            let Some((_, place, rest)) = split(&self.block[self.start..]) else { break };
+            if place.is_some_and(|(offset, _)| offset >= from) {
+                break;
+            }
             self.start = self.block.len() - rest.len();
-            self.offsets.start += 1;
+            self.offsets.start = place.map_or(self.offsets.start, |(offset, _)| offset) + 1;
         }
         self.offsets.start = self.offsets.start.max(from.min(self.offsets.end));
         self
@@ -202,31 +228,43 @@ impl<'a> Iterator for Iter<'a> {
     type Item = StoredRecord<'a>;
 
     fn next(&mut self) -> Option<StoredRecord<'a>> {
-        let (record, rest) = split(self.rest)?;
+        let (record, place, rest) = split(self.rest)?;
         self.rest = rest;
         let NewRecord { key, value, spoofable } = record;
-        let stored = StoredRecord { offset: self.offset, appended_at: self.appended_at, key, value, spoofable };
-        self.offset += 1;
-        Some(stored)
+        let (offset, appended_at) = place.unwrap_or((self.offset, self.appended_at));
+        self.offset = offset + 1;
+        Some(StoredRecord { offset, appended_at, key, value, spoofable })
     }
 }
 
-/// The first record of a buffer and what follows it.
-fn split(bytes: &[u8]) -> Option<(NewRecord<'_>, &[u8])> {
+/// An offset and a time that a record has of its own.
+type OwnPlace = (u64, Time);
+
+/// The first record of a buffer, its place where it has one of its own, and what follows it.
+fn split(bytes: &[u8]) -> Option<(NewRecord<'_>, Option<OwnPlace>, &[u8])> {
     let (flags, rest) = bytes.split_first()?;
     if flags & !FLAGS_KNOWN != 0 {
         return None;
     }
     let (value_length, rest) = rest.split_first_chunk::<4>()?;
-    let (key, rest) = if flags & KEYED == 0 {
-        (None, rest)
-    } else {
-        let (key_length, rest) = rest.split_first_chunk::<4>()?;
-        let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*key_length) as usize)?;
-        (Some(key), rest)
-    };
+    let (key_length, rest) = if flags & KEYED == 0 { (None, rest) } else { number(rest)? };
+    let (place, rest) = if flags & PLACED == 0 { (None, rest) } else { place(rest)? };
+    let (key, rest) = rest.split_at_checked(key_length.unwrap_or_default())?;
+    let key = key_length.map(|_| key);
     let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*value_length) as usize)?;
-    Some((NewRecord { key, value, spoofable: flags & SPOOFABLE != 0 }, rest))
+    Some((NewRecord { key, value, spoofable: flags & SPOOFABLE != 0 }, place, rest))
+}
+
+fn number(bytes: &[u8]) -> Option<(Option<usize>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    Some((Some(u32::from_le_bytes(*length) as usize), rest))
+}
+
+fn place(bytes: &[u8]) -> Option<(Option<OwnPlace>, &[u8])> {
+    let (offset, rest) = bytes.split_first_chunk::<8>()?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let offset = u64::from_le_bytes(*offset).min(u64::MAX - 1);
+    Some((Some((offset, Time(i64::from_le_bytes(*time)))), rest))
 }
 
 #[cfg(test)]
@@ -261,6 +299,26 @@ mod tests {
             }).collect();
             prop_assert_eq!(fetched.iter().collect::<Vec<_>>(), expected);
             prop_assert_eq!(fetched.offsets().end, base + records.len() as u64);
+        }
+
+        #[test]
+        fn records_with_places_come_back_from_any_offset(
+            records in prop::collection::vec((prop::option::of("[a-z]{0,5}"), "[a-z]{0,9}", 1u64..9, -5i64..5), 1..20),
+            skip in 0u64..200,
+        ) {
+            let (mut buffer, mut offset) = (Records::default(), 0);
+            let mut expected = Vec::new();
+            for (key, value, gap, time) in &records {
+                offset += gap;
+                let (key, value) = (key.as_ref().map(String::as_bytes), value.as_bytes());
+                buffer.push_placed(NewRecord { key, value, spoofable: false }, offset, Time(*time));
+                expected.push(StoredRecord { offset, appended_at: Time(*time), key, value, spoofable: false });
+            }
+            let fetched = Fetched::placed(input(), Time(0), (1, offset + 3), buffer).skip_to(skip);
+            expected.retain(|record| record.offset >= skip);
+            prop_assert_eq!(fetched.iter().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(fetched.offsets().end, offset + 3);
+            prop_assert!(fetched.offsets().start >= skip.min(offset + 3));
         }
 
         #[test]

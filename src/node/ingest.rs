@@ -11,9 +11,7 @@ use std::time::Duration;
 use crate::catalog::{Catalog, CatalogText, PipelineIndex};
 use crate::event::{Entry, Input, Pack, SIGNALS};
 use crate::fold::{Batch, Examiner, Ingest, InputState, Poison, RawRecord, Sightings, caught, signals};
-use crate::journal::{
-    Commit, Fetched, Journal, JournalError, Mark, NewRecord, Records, Stage, StoredRecord, Subscription,
-};
+use crate::journal::{Commit, Fetched, Journal, JournalError, NewRecord, Records, Stage, StoredRecord, Subscription};
 
 use super::outputs::Outputs;
 use super::steps::{Step, Steps};
@@ -26,8 +24,6 @@ pub const STAGE: &str = "ingest";
 const POLL_BYTES: usize = 1 << 20;
 /// A pack stays under 512 KiB (design §3); the estimate is rather too large.
 const BATCH_BYTES_MAX: usize = 400 * 1024;
-/// Marks of input states begin so.
-const MARKS: &str = "ingest/";
 
 /// One thread's ingest.
 pub struct Ingester<S> {
@@ -40,8 +36,6 @@ pub struct Ingester<S> {
     inputs: Vec<Lane>,
     sightings: Sightings,
     batch: Batch,
-    /// States that marks gave, for inputs that have not come yet.
-    marks: Vec<(String, Vec<u8>)>,
     pub(super) steps: Steps,
 }
 
@@ -82,7 +76,6 @@ impl<S: Stage> Ingester<S> {
             inputs: Vec::new(),
             sightings: Sightings::default(),
             batch: Batch::default(),
-            marks: journal.marks(MARKS),
             steps: Steps::default(),
         })
     }
@@ -93,6 +86,7 @@ impl<S: Stage> Ingester<S> {
     /// [`NodeError`]; then this ingester is of no more use.
     pub fn step(&mut self, timeout: Duration, stop: &AtomicBool) -> Result<u64, NodeError> {
         let blocks = self.stage.poll(POLL_BYTES, timeout)?;
+        self.stage.moved().iter().for_each(|input| self.forget(input));
         let mut draft = Draft::default();
         let records = blocks.iter().map(|block| self.block(block, &mut draft)).sum();
         if records > 0 {
@@ -138,12 +132,17 @@ impl<S: Stage> Ingester<S> {
         records
     }
 
+    /// What another process may have worked is not known any more.
+    fn forget(&mut self, input: &Input) {
+        if let Some(index) = self.ingest.forget(input) {
+            self.inputs.remove(index);
+        }
+    }
+
     /// The index of an input; `None` where no pipeline reads its topic.
     fn input(&mut self, input: &Input) -> Option<usize> {
         let pipeline = self.catalog.pipeline_named(&input.topic)?;
-        let key = mark_of(input);
-        let saved = || self.marks.iter().find(|(mark, _)| *mark == key);
-        let state = || saved().and_then(|(_, bytes)| postcard::from_bytes(bytes).ok()).unwrap_or_default();
+        let state = || self.stage.note(input).and_then(|note| postcard::from_bytes(&note).ok()).unwrap_or_default();
         let index = self.ingest.input(input, state);
         if index == self.inputs.len() {
             self.inputs.push(Lane { pipeline, quiet: false });
@@ -183,15 +182,15 @@ impl<S: Stage> Ingester<S> {
         let Draft { packs, outputs, positions } = draft;
         let moved =
             positions.iter().filter_map(|(input, _)| self.ingest.inputs().iter().position(|known| known == input));
-        let marks = moved.map(|input| self.mark(input)).collect();
+        let notes = moved.filter_map(|input| self.note(input)).collect();
         let appends = [(signals(), packs)].into_iter().chain(outputs.appends()).collect();
-        let commit = Commit { appends, positions, marks, last_words: false };
+        let commit = Commit { appends, positions, notes, ..Commit::default() };
         retry::commit(&mut self.stage, &commit, stop).map(|_| ())
     }
 
-    fn mark(&self, input: usize) -> Mark {
-        let value = postcard::to_stdvec(self.ingest.state(input)).ok();
-        Mark { key: mark_of(&self.ingest.inputs()[input]), value, expires_at: None }
+    fn note(&self, input: usize) -> Option<(Input, Vec<u8>)> {
+        let state = postcard::to_stdvec(self.ingest.state(input)).ok()?;
+        Some((self.ingest.inputs()[input].clone(), state))
     }
 }
 
@@ -200,10 +199,6 @@ impl Draft {
         let value = Entry::Pack(pack).encode();
         self.packs.push(NewRecord { key: None, value: &value, spoofable: false });
     }
-}
-
-fn mark_of(input: &Input) -> String {
-    format!("{MARKS}{}/{}", input.topic, input.partition)
 }
 
 /// Says in the journal which catalog judges from now on, and what it is where the journal does not know it yet.

@@ -34,8 +34,9 @@ pub fn commit<S: Stage>(stage: &mut S, commit: &Commit, stop: &AtomicBool) -> Re
 
 /// All of it at once, which is what makes a commit one.
 fn whole<S: Stage>(stage: &mut S, commit: &Commit) -> Result<Committed, JournalError> {
-    let positions = || Commit { positions: commit.positions.clone(), ..Commit::default() };
-    let rest = || Commit { positions: Vec::new(), ..commit.clone() };
+    let Commit { positions, notes, .. } = commit;
+    let positions = || Commit { positions: positions.clone(), notes: notes.clone(), ..Commit::default() };
+    let rest = || Commit { positions: Vec::new(), notes: Vec::new(), ..commit.clone() };
     if mutants::has(Mutant::PositionsFirst) {
         return stage.commit(positions()).and_then(|_| stage.commit(rest()));
     }

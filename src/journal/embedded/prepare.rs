@@ -4,7 +4,7 @@
 //! times: those are given when it is written.
 
 use crate::event::Input;
-use crate::journal::{Commit, JournalError, Mark, Records};
+use crate::journal::{Commit, JournalError, Mark, NOTE_BYTES_MAX, Records};
 
 use super::frame::Section;
 
@@ -41,6 +41,7 @@ pub(super) fn prepare(
     mut payload: Vec<u8>,
 ) -> Result<Prepared, JournalError> {
     check(&commit, stage.is_some())?;
+    let notes = notes(&commit, stage.as_ref());
     payload.clear();
     let mut prepared = Prepared { stage, last_words: commit.last_words, ..Prepared::default() };
     for (input, records) in commit.appends {
@@ -54,7 +55,21 @@ pub(super) fn prepare(
     prepared.payload = payload;
     prepared.positions = commit.positions;
     prepared.marks = commit.marks;
+    prepared.marks.extend(notes);
     Ok(prepared)
+}
+
+/// The mark under which a stage's note of an input is kept.
+pub(super) fn note_key(stage: &str, input: &Input) -> String {
+    format!("{stage}/{}/{}", input.topic, input.partition)
+}
+
+fn notes(commit: &Commit, stage: Option<&(String, u64)>) -> Vec<Mark> {
+    let Some((stage, _)) = stage else { return Vec::new() };
+    let notes = commit.notes.iter();
+    notes
+        .map(|(input, note)| Mark { key: note_key(stage, input), value: Some(note.clone()), expires_at: None })
+        .collect()
 }
 
 fn compress(input: Input, count: u32, raw: &[u8], payload: &mut Vec<u8>) -> Section {
@@ -75,6 +90,13 @@ fn check(commit: &Commit, staged: bool) -> Result<(), JournalError> {
     let refused = |why: String| Err(JournalError::Refused { why });
     if !staged && !commit.positions.is_empty() {
         return refused("positions belong to a stage, and this commit has none".to_owned());
+    }
+    let moved = |input: &Input| commit.positions.iter().any(|(known, _)| known == input);
+    if let Some((input, _)) = commit.notes.iter().find(|(input, _)| !moved(input)) {
+        return refused(format!("a note of {}/{} without its position", input.topic, input.partition));
+    }
+    if let Some((_, note)) = commit.notes.iter().find(|(_, note)| note.len() > NOTE_BYTES_MAX) {
+        return Err(JournalError::TooLarge { bytes: note.len() as u64, max: NOTE_BYTES_MAX as u64 });
     }
     let inputs = commit.appends.iter().map(|(input, _)| input).chain(commit.positions.iter().map(|(input, _)| input));
     let names = inputs.map(|input| &input.topic).chain(commit.marks.iter().map(|mark| &mark.key));

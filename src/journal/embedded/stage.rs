@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::event::Input;
 use crate::journal::{Commit, Committed, Fetched, JournalError, Stage, Subscription};
 
+use super::prepare::note_key;
 use super::read::Cursor;
 use super::shared::{Registered, Shared, held};
 
@@ -110,5 +111,14 @@ impl Stage for EmbeddedStage {
 
     fn position(&self, input: &Input) -> Option<u64> {
         self.shared.state().positions.get(&self.name)?.get(input).copied()
+    }
+
+    fn note(&self, input: &Input) -> Option<Vec<u8>> {
+        let state = self.shared.state();
+        state.marks.get(&note_key(&self.name, input), state.appended_at).map(<[u8]>::to_vec)
+    }
+
+    fn moved(&mut self) -> Vec<Input> {
+        Vec::new()
     }
 }

@@ -61,6 +61,7 @@ impl Ledger {
             appends: values.iter().map(|(i, v)| (i.clone(), records(v.iter().map(String::as_str)))).collect(),
             positions: positions.clone(),
             marks: vec![mark("number", &mark_value)],
+            notes: Vec::new(),
             last_words: false,
         };
         (commit, Tried { values, positions, mark: mark_value })
