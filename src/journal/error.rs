@@ -60,6 +60,10 @@ pub enum JournalError {
     #[error("failed to {action} {file}: {why}; the journal stops here, check the disk and start again")]
     Io { action: &'static str, file: String, why: String },
 
+    /// Of a journal over a network: what was asked is not done, and whoever asked takes up again what is committed.
+    #[error("the journal did not do it: {why}")]
+    Undone { why: String },
+
     /// The journal lies elsewhere and did not answer, or its answer is not known. Only for journals over a network.
     #[error("the journal did not answer {action}: {why} (at {at})")]
     Unreachable { action: &'static str, why: String, at: Time },

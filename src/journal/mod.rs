@@ -12,6 +12,7 @@ use crate::event::{Input, Time};
 
 pub mod embedded;
 mod error;
+pub mod kafka;
 mod records;
 
 pub use error::JournalError;
@@ -35,8 +36,8 @@ pub struct Commit {
     pub last_words: bool,
 }
 
-/// The largest note: as base64 it fits into what Kafka keeps beside an offset (`offset.metadata.max.bytes`, 4096).
-pub const NOTE_BYTES_MAX: usize = 3_000;
+/// The largest note: in hex it fits into what Kafka keeps beside an offset (`offset.metadata.max.bytes`, 4096).
+pub const NOTE_BYTES_MAX: usize = 2_000;
 
 /// One small keyed value, set or removed by a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,4 +157,7 @@ pub trait Stage: Send {
     /// The inputs that another handle may have worked since the last call: what is known of them in memory is to be
     /// forgotten, and taken up again from position and note. Only a journal that is shared with other processes has any.
     fn moved(&mut self) -> Vec<Input>;
+
+    /// Whether this handle works this input now. On a journal that is shared with other processes another may.
+    fn owns(&self, input: &Input) -> bool;
 }

@@ -1,8 +1,8 @@
 //! Records on their way into the journal and out of it, many to a buffer. Pure.
 //!
 //! A record is copied once into a buffer that is compressed as a whole, and borrowed from one when it is read: nothing
-//! is allocated per record. Layout of one: flags (1 byte: bit 0 spoofable, bit 1 has a key, bit 2 has a place of its own),
-//! value length (u32), key length (u32, only with a key), offset (u64) and time (i64, both only with a place), key, value;
+//! is allocated per record. Layout of one: flags (1 byte: bit 0 spoofable, bit 1 has a key, bit 2 has a place of its own,
+//! bit 3 is the last of its key), value length (u32), key length (u32, only with a key), offset (u64) and time (i64, both only with a place), key, value;
 //! numbers are little-endian. A place of its own is what Kafka's records have: offsets there have gaps, and each record has
 //! its time. Deliberately without any compression or checksum: that is the log's.
 
@@ -13,9 +13,10 @@ use crate::event::{Input, Record, Time};
 const SPOOFABLE: u8 = 1;
 const KEYED: u8 = 2;
 const PLACED: u8 = 4;
+const LAST: u8 = 8;
 /// Flags, two lengths and a place.
 const HEAD_BYTES_MAX: usize = 25;
-const FLAGS_KNOWN: u8 = SPOOFABLE | KEYED | PLACED;
+const FLAGS_KNOWN: u8 = SPOOFABLE | KEYED | PLACED | LAST;
 
 /// One record to be appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,15 +45,32 @@ impl Records {
 
     /// Adds one record at the end.
     pub fn push(&mut self, record: NewRecord<'_>) {
-        self.put(record, None);
+        self.put(record, 0, None);
     }
 
     /// Adds one record with the offset and the time it has already.
     pub fn push_placed(&mut self, record: NewRecord<'_>, offset: u64, appended_at: Time) {
-        self.put(record, Some((offset, appended_at)));
+        self.put(record, 0, Some((offset, appended_at)));
     }
 
-    fn put(&mut self, record: NewRecord<'_>, place: Option<OwnPlace>) {
+    /// Adds one record after which nothing is to be kept under its key: a journal that keeps one value of each key
+    /// forgets it then.
+    pub fn push_last(&mut self, record: NewRecord<'_>) {
+        self.put(record, LAST, None);
+    }
+
+    /// What was pushed, in order; with each whether it is the last of its key.
+    pub fn iter(&self) -> impl Iterator<Item = (NewRecord<'_>, bool)> {
+        let mut rest = self.buffer.as_slice();
+        std::iter::from_fn(move || {
+            let last = rest.first().is_some_and(|flags| flags & LAST != 0);
+            let (record, _, behind) = split(rest)?;
+            rest = behind;
+            Some((record, last))
+        })
+    }
+
+    fn put(&mut self, record: NewRecord<'_>, flags: u8, place: Option<OwnPlace>) {
         let (Ok(value), Ok(key)) = (length(record.value), length(record.key.unwrap_or_default())) else {
             self.oversize = true;
             return;
@@ -61,7 +79,7 @@ impl Records {
         let spoofable = if record.spoofable { SPOOFABLE } else { 0 };
         let placed = place.map_or(0, |_| PLACED);
         self.buffer.reserve(HEAD_BYTES_MAX + record.value.len() + record.key.map_or(0, <[u8]>::len));
-        self.buffer.push(keyed | spoofable | placed);
+        self.buffer.push(flags | keyed | spoofable | placed);
         self.buffer.extend_from_slice(&value);
         if record.key.is_some() {
             self.buffer.extend_from_slice(&key);
@@ -290,6 +308,7 @@ mod tests {
                 buffer.push(NewRecord { key: key.as_deref(), value, spoofable: *spoofable });
             }
             prop_assert_eq!(buffer.len(), records.len());
+            prop_assert_eq!(buffer.iter().count(), records.len());
             let count = buffer.len() as u32;
             let fetched = Fetched::block(input(), Time(5), base, buffer.encoded().to_vec(), count).unwrap();
             let fetched = fetched.skip_to(base + skip);

@@ -51,7 +51,7 @@ impl Outputs {
         match outcome {
             Outcome::Alert(alert) => self.push(ALERTS, Some(&alert.event.id), alert),
             Outcome::Block(block) => self.push(BLOCKS, Some(&block.target), block),
-            Outcome::Lift(lift) => self.push(BLOCKS, Some(&lift.target), lift),
+            Outcome::Lift(lift) => self.push_last(BLOCKS, &lift.target, lift),
             Outcome::Incident(incident) => self.push(INCIDENTS, Some(&incident.id), incident),
             Outcome::DeadLetter(letter) => self.push(DEAD_LETTERS, None, letter),
         }
@@ -62,11 +62,27 @@ impl Outputs {
     }
 
     fn push(&mut self, topic: &str, key: Option<&str>, value: &impl serde::Serialize) {
+        self.put(topic, key, value, Records::push);
+    }
+
+    /// The target is not blocked any more: who keeps one value of each target need not keep any.
+    fn push_last(&mut self, topic: &str, key: &str, value: &impl serde::Serialize) {
+        self.put(topic, Some(key), value, Records::push_last);
+    }
+
+    fn put(
+        &mut self,
+        topic: &str,
+        key: Option<&str>,
+        value: &impl serde::Serialize,
+        push: fn(&mut Records, NewRecord<'_>),
+    ) {
         let Some(place) = TOPICS.iter().position(|known| *known == topic) else { return };
         self.line.clear();
         // Outcomes hold nothing that JSON cannot say.
         if write_json(value, &mut self.line).is_ok() {
-            self.records[place].push(NewRecord { key: key.map(str::as_bytes), value: &self.line, spoofable: false });
+            let record = NewRecord { key: key.map(str::as_bytes), value: &self.line, spoofable: false };
+            push(&mut self.records[place], record);
         }
     }
 }

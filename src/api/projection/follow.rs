@@ -55,7 +55,7 @@ fn run(projection: &Projection, log: &Log, stop: &AtomicBool) {
         seen = log.wait(seen, WAIT);
         match catch_up(projection, log) {
             Ok(()) => {}
-            Err(JournalError::Unreachable { .. }) => std::thread::sleep(WAIT),
+            Err(JournalError::Unreachable { .. } | JournalError::Undone { .. }) => std::thread::sleep(WAIT),
             Err(error) => {
                 projection.view_mut().fault = Some(error.to_string());
                 projection.announce();

@@ -121,4 +121,8 @@ impl Stage for EmbeddedStage {
     fn moved(&mut self) -> Vec<Input> {
         Vec::new()
     }
+
+    fn owns(&self, input: &Input) -> bool {
+        self.subscription.covers(input)
+    }
 }

@@ -1,0 +1,300 @@
+//! The journal on a Kafka cluster: several processes share it, and transactions make each stage exactly-once. I/O.
+//!
+//! Files, in the order of their use: [`settings`] how clients are made, [`troubles`] what goes wrong in words, [`reader`]
+//! records in batches, [`writer`](self) transactions, [`topics`] what the topics must be, `feed` reads by position,
+//! `marks` small keyed values, `stage` the owner of a group's partitions. It follows the sheet on Kafka and state, whose
+//! rules were learned on a real broker. Deliberately without clustering of our own: who works which partition is the
+//! consumer groups' business, and who may still write is the brokers'.
+
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::event::{Input, Time};
+use crate::journal::{Commit, Committed, Fetched, Journal, JournalError, Mark, Records, Subscription};
+
+mod feed;
+mod marks;
+pub mod reader;
+pub mod rebalance;
+pub mod settings;
+mod stage;
+pub mod topics;
+pub mod troubles;
+mod writer;
+
+pub use settings::{Begin, Settings, features};
+pub use stage::KafkaStage;
+
+use feed::Feeds;
+use marks::Marks;
+use troubles::{Context, Delivered, Troubles};
+use writer::{Append, Failed, Writer};
+
+/// The topic of marks, one partition, compacted.
+pub const MARKS: &str = "sekisho.marks";
+/// The header of a record that anybody may have sent.
+pub(super) const SPOOFABLE: &CStr = c"sekisho-spoofable";
+/// How long a question to the brokers may take.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long the number of a topic's partitions is believed: it seldom grows.
+const COUNT_FOR: Duration = Duration::from_secs(30);
+/// Nobody tells of other processes' commits: whoever waits for one looks so often.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A cluster, open for this process. Clones are handles of the same.
+#[derive(Clone)]
+pub struct Kafka(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    troubles: Arc<Troubles>,
+    /// Asks about topics and offsets, and reads nothing.
+    asker: BaseConsumer<Context>,
+    counts: Mutex<BTreeMap<String, (Instant, u32)>>,
+    feeds: Mutex<Feeds>,
+    door: Mutex<Writer>,
+    marks: Mutex<Marks>,
+    commits: Mutex<Newest>,
+    news: Condvar,
+}
+
+/// The newest commit of this process.
+#[derive(Clone, Copy, Default)]
+struct Newest {
+    sequence: u64,
+    appended_at: Time,
+}
+
+impl Kafka {
+    /// Opens a cluster. The brokers need not answer yet.
+    ///
+    /// # Errors
+    /// [`JournalError::Refused`] where the settings cannot work.
+    pub fn open(settings: Settings) -> Result<Kafka, JournalError> {
+        settings.check()?;
+        let troubles = Arc::new(Troubles::new(Arc::clone(&settings.clock), Arc::clone(&settings.tell)));
+        let context = Context::new(Arc::clone(&troubles), settings.token_file.clone());
+        let asker = settings.reader().create_with_context(context);
+        let asker = asker.map_err(|error| JournalError::Refused { why: error.to_string() })?;
+        let door = Mutex::new(Writer::new(&settings, "door", &troubles));
+        Ok(Kafka(Arc::new(Shared {
+            settings,
+            troubles,
+            asker,
+            counts: Mutex::default(),
+            feeds: Mutex::default(),
+            door,
+            marks: Mutex::default(),
+            commits: Mutex::default(),
+            news: Condvar::new(),
+        })))
+    }
+
+    /// What is wrong between this process and the brokers now, if anything.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.troubles.now()
+    }
+
+    /// Faults so far.
+    pub fn troubles(&self) -> u64 {
+        self.0.troubles.count()
+    }
+
+    /// The time of this process's last commit.
+    pub fn appended_at(&self) -> Time {
+        held(&self.0.commits).appended_at
+    }
+}
+
+impl Shared {
+    /// How many partitions a topic has; 0 where it is not there.
+    fn count(&self, topic: &str) -> Result<u32, JournalError> {
+        if let Some((asked, count)) = held(&self.counts).get(topic)
+            && asked.elapsed() < COUNT_FOR
+            && *count > 0
+        {
+            return Ok(*count);
+        }
+        let metadata = self.asker.fetch_metadata(Some(topic), ANSWER).map_err(|error| undone(&error))?;
+        self.troubles.clear();
+        let found = metadata.topics().iter().find(|known| known.name() == topic);
+        let count = found.map_or(0, |found| u32::try_from(found.partitions().len()).unwrap_or_default());
+        held(&self.counts).insert(topic.to_owned(), (now(), count));
+        Ok(count)
+    }
+
+    fn range(&self, input: &Input) -> Result<Range<u64>, JournalError> {
+        let partition = i32::try_from(input.partition).unwrap_or(i32::MAX);
+        let asked = self.asker.fetch_watermarks(&input.topic, partition, ANSWER);
+        let (low, high) = asked.map_err(|error| undone(&error))?;
+        Ok(u64::try_from(low).unwrap_or(0)..u64::try_from(high).unwrap_or(0))
+    }
+
+    fn read(&self, input: &Input, from: u64, bytes: usize) -> Result<Vec<Fetched>, JournalError> {
+        let end = || {
+            let there = self.range(input)?;
+            if from < there.start {
+                return Err(JournalError::Trimmed { input: input.clone(), from, start: there.start });
+            }
+            Ok(there.end)
+        };
+        held(&self.feeds).read((&self.settings, &self.troubles), (input, from, bytes), &end)
+    }
+
+    /// What a commit appends, with the partitions that the topics have: those that collect number theirs freely.
+    fn appends<'a>(&self, appends: &'a [(Input, Records)]) -> Result<Vec<Append<'a>>, JournalError> {
+        let one = |(Input { topic, partition }, records): &'a (Input, Records)| {
+            let count = self.count(topic)?;
+            if count == 0 {
+                let why = format!("the topic {topic} is not there: `sekisho topics create` makes it");
+                return Err(JournalError::Refused { why });
+            }
+            let partition = i32::try_from(partition % count).unwrap_or_default();
+            Ok(Append { topic, partition, records })
+        };
+        appends.iter().filter(|(_, records)| !records.is_empty()).map(one).collect()
+    }
+
+    /// What a commit of these appends became.
+    fn note_committed(&self, appends: &[(Input, Records)], delivered: &Delivered) -> Committed {
+        let now = delivered.appended_at.map_or_else(|| (self.settings.clock)(), Time);
+        let mut newest = held(&self.commits);
+        newest.sequence += 1;
+        newest.appended_at = newest.appended_at.max(now);
+        let Newest { sequence, appended_at } = *newest;
+        drop(newest);
+        self.news.notify_all();
+        let mut firsts = delivered.firsts.iter().copied();
+        let one = |(_, records): &(Input, Records)| {
+            if records.is_empty() { 0 } else { firsts.next().flatten().unwrap_or_default() }
+        };
+        Committed { appended_at, firsts: appends.iter().map(one).collect(), sequence }
+    }
+
+    fn append(&self, commit: Commit) -> Result<Committed, JournalError> {
+        if !commit.positions.is_empty() || !commit.notes.is_empty() {
+            let why = "positions belong to a stage, and this commit has none".to_owned();
+            return Err(JournalError::Refused { why });
+        }
+        let Commit { mut appends, marks, .. } = commit;
+        let given = appends.len();
+        let mut door = held(&self.door);
+        // A number of its own tells afterwards whether a commit without an answer is there.
+        let number = format!("door/{}", self.settings.instance);
+        let sequence = held(&self.commits).sequence.to_le_bytes().to_vec();
+        let told = Mark { key: number, value: Some(sequence), expires_at: None };
+        let all: Vec<Mark> = if marks.is_empty() { Vec::new() } else { marks.into_iter().chain([told]).collect() };
+        if !all.is_empty() {
+            appends.push((marks::input(), marks::records(&all)));
+        }
+        let written = door.write(&self.appends(&appends)?, None);
+        drop(door);
+        let delivered = written.map_err(|failed| match failed {
+            // Whoever sends again with the same key, or goes on from the same cursor, finds out by its mark.
+            Failed::Undone(why) | Failed::Unknown(why, _) => JournalError::Undone { why },
+            Failed::Fenced(why) => JournalError::Fenced { stage: format!("door: {why}") },
+        })?;
+        all.iter().for_each(|mark| held(&self.marks).set(mark));
+        let mut committed = self.note_committed(&appends, &delivered);
+        committed.firsts.truncate(given);
+        Ok(committed)
+    }
+
+    /// Reads what other processes have marked since.
+    fn marked(&self) -> Result<MutexGuard<'_, Marks>, JournalError> {
+        let end = self.range(&marks::input())?;
+        let mut marks = held(&self.marks);
+        while marks.next() < end.end {
+            let from = marks.next().max(end.start);
+            let blocks = self.read(&marks::input(), from, marks::READ_BYTES)?;
+            if blocks.is_empty() {
+                break;
+            }
+            marks.read(&blocks);
+        }
+        Ok(marks)
+    }
+}
+
+impl Journal for Kafka {
+    type Stage = KafkaStage;
+
+    fn append(&self, commit: Commit) -> Result<Committed, JournalError> {
+        self.0.append(commit)
+    }
+
+    fn read(&self, input: &Input, from: u64, bytes: usize) -> Result<Vec<Fetched>, JournalError> {
+        self.0.read(input, from, bytes)
+    }
+
+    fn partitions(&self, topic: &str) -> Result<Vec<(Input, Range<u64>)>, JournalError> {
+        let inputs = (0..self.0.count(topic)?).map(|partition| Input { topic: topic.to_owned(), partition });
+        inputs.map(|input| self.0.range(&input).map(|range| (input, range))).collect()
+    }
+
+    fn topics(&self) -> Result<Vec<String>, JournalError> {
+        let metadata = self.0.asker.fetch_metadata(None, ANSWER).map_err(|error| undone(&error))?;
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with("__")).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn mark(&self, key: &str) -> Option<Vec<u8>> {
+        let marks = self.0.marked().unwrap_or_else(|error| self.unmarked(&error));
+        marks.get(key, (self.0.settings.clock)())
+    }
+
+    fn marks(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+        let marks = self.0.marked().unwrap_or_else(|error| self.unmarked(&error));
+        marks.starting(prefix, (self.0.settings.clock)())
+    }
+
+    fn stage(&self, name: &str, subscription: Subscription) -> Result<KafkaStage, JournalError> {
+        KafkaStage::new(Kafka(Arc::clone(&self.0)), name, subscription)
+    }
+
+    fn wait(&self, seen: u64, timeout: Duration) -> u64 {
+        let newest = held(&self.0.commits);
+        if newest.sequence > seen {
+            return newest.sequence;
+        }
+        let waited = self.0.news.wait_timeout(newest, timeout.min(LOOK));
+        let (newest, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        newest.sequence
+    }
+}
+
+impl Kafka {
+    /// What is known of marks where the brokers do not answer.
+    fn unmarked(&self, error: &JournalError) -> MutexGuard<'_, Marks> {
+        self.0.troubles.note(None, &error.to_string());
+        held(&self.0.marks)
+    }
+}
+
+/// The token of a file; nothing but it and white space may be in there.
+fn token(file: &Path) -> Result<String, String> {
+    #[expect(clippy::disallowed_methods, reason = "tokens are handed over in files")]
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "how old an answer of the brokers is")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn undone(error: &rdkafka::error::KafkaError) -> JournalError {
+    JournalError::Undone { why: error.to_string() }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

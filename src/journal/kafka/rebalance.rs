@@ -1,0 +1,162 @@
+//! Who works which partition: what librdkafka calls within a poll when the group has decided. I/O.
+//!
+//! Partitions are assigned once, at explicit offsets (sheet §1.6, rule 17): where the group committed, or where a first
+//! start is told to begin. A committed place that is not in the log any more stops everything, and is never reset.
+
+#![expect(unsafe_code, reason = "librdkafka calls back with pointers")]
+
+use std::cell::RefCell;
+use std::ffi::{CStr, c_void};
+use std::ops::Range;
+
+use rdkafka::bindings as sys;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::reader::{ANSWER, ask_committed, check, list_of, milliseconds, offset_of, taken};
+use super::settings::Begin;
+use crate::event::Input;
+
+/// A partition that was given to a member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    pub input: Input,
+    /// Where it goes on.
+    pub next: u64,
+    /// Whether the group ever committed a position of it.
+    pub committed: bool,
+    /// What lies beside the committed offset.
+    pub note: String,
+}
+
+/// What a rebalance did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Assigned(Vec<Assigned>),
+    Revoked(Vec<Input>),
+}
+
+/// What a consumer's callback is lent, and what it leaves behind.
+pub(super) struct Rebalances {
+    begin: Begin,
+    pub changes: RefCell<Vec<Change>>,
+    /// A rebalance that could not be followed: the group must be joined anew.
+    pub fault: RefCell<Option<String>>,
+}
+
+impl Rebalances {
+    /// None yet.
+    pub fn new(begin: Begin) -> Rebalances {
+        Rebalances { begin, changes: RefCell::default(), fault: RefCell::default() }
+    }
+}
+
+/// Called by librdkafka within a poll or the closing.
+///
+/// # Safety
+/// The opaque must be the [`Rebalances`] of the reader that polls.
+pub(super) unsafe extern "C" fn rebalance(
+    client: *mut sys::rd_kafka_t,
+    code: sys::rd_kafka_resp_err_t,
+    partitions: *mut sys::rd_kafka_topic_partition_list_t,
+    opaque: *mut c_void,
+) {
+    // SAFETY: the opaque is the box of the reader that is polling; partitions are librdkafka's for this call.
+    let (rebalances, inputs) = unsafe { (&*opaque.cast::<Rebalances>(), inputs_of(partitions)) };
+    let done = if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        assigned(client, &inputs, rebalances.begin).and_then(|given| {
+            let places: Vec<_> = given.iter().map(|given| (given.input.clone(), given.next)).collect();
+            rebalances.changes.borrow_mut().push(Change::Assigned(given));
+            // SAFETY: the list is copied, the error is ours.
+            let error = unsafe { sys::rd_kafka_incremental_assign(client, list_of(&places).ptr()) };
+            taken(error).map_err(|fault| fault.text)
+        })
+    } else {
+        rebalances.changes.borrow_mut().push(Change::Revoked(inputs));
+        // SAFETY: as above.
+        taken(unsafe { sys::rd_kafka_incremental_unassign(client, partitions) }).map_err(|fault| fault.text)
+    };
+    if let Err(why) = done {
+        *rebalances.fault.borrow_mut() = Some(why);
+    }
+}
+
+/// Where each partition goes on: at what the group committed, else where a first start is told to begin.
+fn assigned(client: *mut sys::rd_kafka_t, inputs: &[Input], begin: Begin) -> Result<Vec<Assigned>, String> {
+    let list = list_of(&inputs.iter().map(|input| (input.clone(), 0)).collect::<Vec<_>>());
+    ask_committed(client, &list).map_err(|error| error.to_string())?;
+    let mut given = Vec::with_capacity(inputs.len());
+    for (input, element) in inputs.iter().zip(list.elements()) {
+        let committed = offset_of(element.offset());
+        let next = match committed {
+            Some(next) => within(client, input, next)?,
+            None => first(client, input, begin)?,
+        };
+        let note = element.metadata().to_owned();
+        given.push(Assigned { input: input.clone(), next, committed: committed.is_some(), note });
+    }
+    Ok(given)
+}
+
+/// A committed position that lies in its log; others are never reset in silence (sheet §1.8).
+fn within(client: *mut sys::rd_kafka_t, input: &Input, next: u64) -> Result<u64, String> {
+    let there = watermarks(client, input)?;
+    if there.contains(&next) || next == there.end {
+        return Ok(next);
+    }
+    let Input { topic, partition } = input;
+    Err(format!(
+        "{topic}/{partition} is committed up to {next}, but holds {}..{}: records were deleted before they were read, or \
+         the topic was made anew\n  = to go on with what is there, set the group's offset of it with kafka-consumer-groups.sh",
+        there.start, there.end
+    ))
+}
+
+fn first(client: *mut sys::rd_kafka_t, input: &Input, begin: Begin) -> Result<u64, String> {
+    let there = watermarks(client, input)?;
+    match begin {
+        Begin::Beginning => Ok(there.start),
+        Begin::End => Ok(there.end),
+        Begin::At(time) => {
+            let mut list = TopicPartitionList::new();
+            let partition = i32::try_from(input.partition).unwrap_or(i32::MAX);
+            drop(list.add_partition_offset(&input.topic, partition, Offset::Offset(time.0)));
+            // SAFETY: both are alive.
+            check(unsafe { sys::rd_kafka_offsets_for_times(client, list.ptr(), milliseconds(ANSWER)) }, "offsets")
+                .map_err(|error| error.to_string())?;
+            let found = list.elements().first().and_then(|element| offset_of(element.offset()));
+            Ok(found.unwrap_or(there.end))
+        }
+    }
+}
+
+fn watermarks(client: *mut sys::rd_kafka_t, input: &Input) -> Result<Range<u64>, String> {
+    let topic = std::ffi::CString::new(input.topic.as_str()).map_err(|error| error.to_string())?;
+    let (mut low, mut high) = (0, 0);
+    let partition = i32::try_from(input.partition).unwrap_or(i32::MAX);
+    // SAFETY: all pointers are of living values.
+    let code = unsafe {
+        let timeout = milliseconds(ANSWER);
+        sys::rd_kafka_query_watermark_offsets(client, topic.as_ptr(), partition, &raw mut low, &raw mut high, timeout)
+    };
+    check(code, "offsets").map_err(|error| error.to_string())?;
+    Ok(u64::try_from(low).unwrap_or(0)..u64::try_from(high).unwrap_or(0))
+}
+
+/// The partitions of a list that librdkafka lends.
+///
+/// # Safety
+/// The list must be whole for as long as this takes.
+unsafe fn inputs_of(list: *const sys::rd_kafka_topic_partition_list_t) -> Vec<Input> {
+    // SAFETY: the caller's word; the list has as many elements as it counts, and none at all where it is empty.
+    unsafe {
+        if list.is_null() || (*list).elems.is_null() {
+            return Vec::new();
+        }
+        let elements = std::slice::from_raw_parts((*list).elems, usize::try_from((*list).cnt).unwrap_or(0));
+        let one = |element: &sys::rd_kafka_topic_partition_t| Input {
+            topic: CStr::from_ptr(element.topic).to_string_lossy().into_owned(),
+            partition: u32::try_from(element.partition).unwrap_or_default(),
+        };
+        elements.iter().map(one).collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! One stage's handle on the cluster: a member of its group, and the producer whose transactions move its positions. I/O.
+//!
+//! A batch is read whole before its transaction begins, so that no rebalance falls within one. Whatever happens to a
+//! transaction, the brokers decide: what is not known to be committed is looked up, and a stage that may have lost a
+//! partition begins again from what is committed. Deliberately without any wait of its own beyond the batches'.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::event::{Input, MINUTE, Time};
+use crate::journal::{Commit, Committed, Fetched, JournalError, NOTE_BYTES_MAX, Stage, Subscription};
+
+use super::feed::Gathered;
+use super::reader::{Met, Reader};
+use super::rebalance::{Assigned, Change};
+use super::troubles::Delivered;
+use super::writer::{Failed, Writer};
+use super::{Kafka, now};
+
+/// Transactions begin at least so far apart: a record that comes alone does not wait, and those of a flood go together.
+const APART: Duration = Duration::from_millis(20);
+/// A producer's own time may differ so much from ours; another is replaced (design §7).
+const SKEW: i64 = 5 * MINUTE;
+
+/// The handle.
+pub struct KafkaStage {
+    kafka: Kafka,
+    name: String,
+    reader: Reader,
+    writer: Writer,
+    owned: BTreeMap<Input, Owned>,
+    moved: Vec<Input>,
+    last_began: Option<Instant>,
+    /// Records of partitions that were not ours, or below where we were: dropped, and read by whoever owns them.
+    pub strays: u64,
+}
+
+/// A partition that is ours to work.
+struct Owned {
+    /// The next record that is ours to read.
+    next: u64,
+    committed: Option<u64>,
+    note: Option<Vec<u8>>,
+}
+
+impl KafkaStage {
+    pub(super) fn new(kafka: Kafka, name: &str, subscription: Subscription) -> Result<KafkaStage, JournalError> {
+        let shared = &kafka.0;
+        let mut reader =
+            Reader::new(&shared.settings.member(name), shared.settings.begin, std::sync::Arc::clone(&shared.troubles))?;
+        let mut writer = Writer::new(&shared.settings, name, &shared.troubles);
+        // Before the first look at what is committed: what a forerunner of this name left open is ended by it.
+        writer.take_over()?;
+        reader.subscribe(&subscription.topics)?;
+        let name = name.to_owned();
+        let (owned, moved) = (BTreeMap::new(), Vec::new());
+        Ok(KafkaStage { kafka, name, reader, writer, owned, moved, last_began: None, strays: 0 })
+    }
+
+    /// One look at the queue, which also follows rebalances.
+    fn take(&mut self, timeout: Duration, gathered: &mut Gathered) -> Result<usize, JournalError> {
+        let clock = (self.kafka.0.settings.clock)();
+        // What comes in one look with a rebalance may be of before or behind it: it is sorted by the next look's state.
+        let mut met = Gathered::default();
+        let records = self.reader.poll(timeout, &mut |record| {
+            if let Met::Record(message) = record {
+                let stamped = message.timestamp.map(Time).filter(|time| message.stamped || near(*time, clock));
+                met.add(&message, stamped.unwrap_or(clock));
+            }
+        })?;
+        for change in self.reader.changes() {
+            self.follow(change);
+        }
+        let (owned, strays) = (&mut self.owned, &mut self.strays);
+        met.flush(&mut |block| {
+            let offsets = block.offsets();
+            match owned.get_mut(&block.input) {
+                Some(ours) if offsets.start >= ours.next => {
+                    ours.next = offsets.end;
+                    gathered.keep(block);
+                }
+                Some(_) | None => *strays += offsets.end - offsets.start,
+            }
+        });
+        Ok(records)
+    }
+
+    fn follow(&mut self, change: Change) {
+        match change {
+            Change::Assigned(given) => {
+                for Assigned { input, next, committed, note } in given {
+                    self.moved.push(input.clone());
+                    let committed = committed.then_some(next);
+                    let note = committed.and_then(|_| from_hex(&note));
+                    self.owned.insert(input, Owned { next, committed, note });
+                }
+            }
+            Change::Revoked(inputs) => {
+                for input in inputs {
+                    self.owned.remove(&input);
+                    self.moved.push(input);
+                }
+            }
+        }
+    }
+
+    /// The positions of a commit with their notes, as a group commits them.
+    fn offsets(&self, commit: &Commit) -> Result<TopicPartitionList, JournalError> {
+        let mut list = TopicPartitionList::with_capacity(commit.positions.len());
+        for (input, next) in &commit.positions {
+            if !self.owned.contains_key(input) {
+                let why = format!("{}/{} is another member's now", input.topic, input.partition);
+                return Err(JournalError::Undone { why });
+            }
+            let partition = i32::try_from(input.partition).unwrap_or(i32::MAX);
+            let offset = Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX));
+            drop(list.add_partition_offset(&input.topic, partition, offset));
+            let note = commit.notes.iter().find(|(known, _)| known == input);
+            if let Some(mut element) = list.find_partition(&input.topic, partition) {
+                element.set_metadata(note.map(|(_, note)| to_hex(note)).unwrap_or_default());
+            }
+        }
+        Ok(list)
+    }
+
+    /// Whether the group holds what this commit said, after a new producer has ended the transaction.
+    fn is_committed(&self, commit: &Commit) -> Result<bool, JournalError> {
+        let inputs: Vec<Input> = commit.positions.iter().map(|(input, _)| input.clone()).collect();
+        let there = self.reader.committed(&inputs)?;
+        let mut pairs = commit.positions.iter().zip(&there);
+        Ok(!inputs.is_empty() && pairs.all(|((_, next), there)| there.as_ref().is_some_and(|(known, _)| known == next)))
+    }
+
+    fn write(&mut self, commit: &Commit) -> Result<Delivered, JournalError> {
+        let offsets = self.offsets(commit)?;
+        let appends = self.kafka.0.appends(&commit.appends)?;
+        match self.writer.write(&appends, Some((&self.reader, &offsets))) {
+            Ok(delivered) => Ok(delivered),
+            Err(Failed::Unknown(why, delivered)) => {
+                if self.is_committed(commit)? {
+                    Ok(delivered)
+                } else {
+                    Err(JournalError::Undone { why })
+                }
+            }
+            Err(Failed::Undone(why)) => Err(JournalError::Undone { why }),
+            Err(Failed::Fenced(why)) => Err(JournalError::Fenced { stage: format!("{}: {why}", self.name) }),
+        }
+    }
+}
+
+impl Stage for KafkaStage {
+    fn poll(&mut self, bytes: usize, timeout: Duration) -> Result<Vec<Fetched>, JournalError> {
+        let mut gathered = Gathered::default();
+        let mut left = timeout;
+        loop {
+            let records = self.take(left, &mut gathered)?;
+            let held_for = self.last_began.map_or(APART, |began| began.elapsed());
+            let apart = APART.saturating_sub(held_for);
+            if gathered.bytes() >= bytes || records == 0 && (apart.is_zero() || gathered.bytes() == 0) {
+                break;
+            }
+            left = if records == 0 { apart } else { Duration::ZERO };
+        }
+        if gathered.bytes() > 0 {
+            self.last_began = Some(now());
+        }
+        let mut blocks = Vec::new();
+        gathered.flush(&mut |block| blocks.push(block));
+        Ok(blocks)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<Committed, JournalError> {
+        if !commit.marks.is_empty() {
+            return Err(JournalError::Refused { why: "marks are set at the door, not by a stage".to_owned() });
+        }
+        if let Some((_, note)) = commit.notes.iter().find(|(_, note)| note.len() > NOTE_BYTES_MAX) {
+            return Err(JournalError::TooLarge { bytes: note.len() as u64, max: NOTE_BYTES_MAX as u64 });
+        }
+        let nothing = commit.positions.is_empty() && commit.appends.iter().all(|(_, records)| records.is_empty());
+        let delivered = if nothing { Delivered::default() } else { self.write(&commit)? };
+        for (input, next) in &commit.positions {
+            if let Some(owned) = self.owned.get_mut(input) {
+                owned.committed = Some(*next);
+                owned.note = commit.notes.iter().find(|(known, _)| known == input).map(|(_, note)| note.clone());
+            }
+        }
+        Ok(self.kafka.0.note_committed(&commit.appends, &delivered))
+    }
+
+    fn seek(&mut self, input: &Input, next: u64) -> Result<(), JournalError> {
+        let Some(owned) = self.owned.get_mut(input) else {
+            let why = format!("{}/{} is another member's now", input.topic, input.partition);
+            return Err(JournalError::Undone { why });
+        };
+        owned.next = next;
+        self.reader.seek(&[(input.clone(), next)])
+    }
+
+    fn position(&self, input: &Input) -> Option<u64> {
+        self.owned.get(input)?.committed
+    }
+
+    fn note(&self, input: &Input) -> Option<Vec<u8>> {
+        self.owned.get(input)?.note.clone()
+    }
+
+    fn moved(&mut self) -> Vec<Input> {
+        std::mem::take(&mut self.moved)
+    }
+
+    fn owns(&self, input: &Input) -> bool {
+        self.owned.contains_key(input)
+    }
+}
+
+fn near(time: Time, clock: Time) -> bool {
+    time.since(clock).abs() <= SKEW
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `None` where it is none, as where an operator has set the group's offsets by hand.
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(high)? * 16 + digit(low)?).ok(),
+        _ => None,
+    };
+    (!text.is_empty()).then(|| text.as_bytes().chunks(2).map(pair).collect()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_travel_as_hex() {
+        let note: Vec<u8> = (0..=255).collect();
+        assert_eq!(from_hex(&to_hex(&note)), Some(note));
+        assert!(["", "abc", "zz", "é"].into_iter().all(|text| from_hex(text).is_none()));
+    }
+}

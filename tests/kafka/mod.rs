@@ -1,0 +1,98 @@
+//! Real brokers for tests: Apache Kafka on loopback, started by `tests/kafka/broker` and stopped with the value.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sekisho::event::Time;
+use sekisho::journal::kafka::topics::{Topics, needed};
+use sekisho::journal::kafka::{Begin, Kafka, Settings};
+
+/// Each cluster of a test binary has ports of its own, below those that the system gives away.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+/// Ports of one cluster: brokers, controllers and TLS each a hundred apart.
+const PORTS: u16 = 4;
+
+/// The first ports from `base` on that nobody has: what an earlier run left behind may still listen.
+fn free_from(base: u16) -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    loop {
+        let port = base + NEXT_PORT.fetch_add(PORTS, Ordering::Relaxed);
+        if (port..port + PORTS).all(|port| free(port) && free(port + 100) && free(port + 200)) {
+            return port;
+        }
+    }
+}
+
+/// A cluster that lives as long as this.
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    pub bootstrap: String,
+}
+
+impl Cluster {
+    /// Starts so many brokers.
+    pub fn start(nodes: u16, base: u16) -> Cluster {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_from(base);
+        let fetched = Command::new(script("fetch")).status().unwrap();
+        assert!(fetched.success(), "tests/kafka/fetch says what is missing");
+        let (nodes, port) = (nodes.to_string(), port.to_string());
+        let told = run(folder.path(), &["start"], &["--nodes", &nodes, "--base", &port]);
+        let bootstrap = told.lines().find_map(|line| line.strip_prefix("bootstrap=")).expect("where it listens");
+        Cluster { bootstrap: bootstrap.to_owned(), folder }
+    }
+
+    /// What a process of this name opens it with.
+    pub fn settings(&self, instance: &str) -> Settings {
+        Settings {
+            brokers: vec![self.bootstrap.clone()],
+            begin: Begin::Beginning,
+            properties: Vec::new(),
+            token_file: None,
+            instance: instance.to_owned(),
+            clock: Arc::new(now),
+            tell: Arc::new(|text: &str| eprintln!("{text}")),
+        }
+    }
+
+    /// A process of this name.
+    pub fn open(&self, instance: &str) -> Kafka {
+        Kafka::open(self.settings(instance)).unwrap()
+    }
+
+    /// Makes our topics, and these with so many partitions.
+    pub fn create_topics(&self, pipelines: &[&str], partitions: u32) {
+        let pipelines: Vec<String> = pipelines.iter().map(|name| (*name).to_owned()).collect();
+        let topics = needed(&pipelines, partitions);
+        let admin = Topics::new(&self.settings("topics")).unwrap();
+        let made = admin.create(&topics).unwrap();
+        assert!(made.iter().all(|(_, made)| *made == sekisho::journal::kafka::topics::Made::Created), "{made:?}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let stopped = Command::new(script("broker")).arg("stop").arg(self.folder.path()).output();
+        assert!(std::thread::panicking() || stopped.is_ok_and(|done| done.status.success()), "brokers did not stop");
+    }
+}
+
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Time(since.as_millis() as i64)
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka").join(name)
+}
+
+fn run(folder: &Path, before: &[&str], after: &[&str]) -> String {
+    let done = Command::new(script("broker")).args(before).arg(folder).args(after).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{before:?} {after:?}: {out}{err}");
+    out.into_owned()
+}

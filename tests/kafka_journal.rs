@@ -1,0 +1,185 @@
+//! The journal on real brokers: what is committed is there once, what is not is not there, whoever wrote it.
+#![expect(clippy::disallowed_methods, reason = "a test starts brokers and waits for them")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+mod kafka;
+
+use std::time::{Duration, Instant};
+
+use kafka::{Cluster, now};
+use sekisho::event::{Input, MINUTE};
+use sekisho::journal::kafka::topics::{Topics, needed};
+use sekisho::journal::kafka::{Kafka, KafkaStage};
+use sekisho::journal::{Commit, Fetched, Journal, JournalError, Mark, NewRecord, Records, Stage, Subscription};
+
+const PORTS: u16 = 23_000;
+const HANG: Duration = Duration::from_secs(60);
+
+fn input(topic: &str, partition: u32) -> Input {
+    Input { topic: topic.to_owned(), partition }
+}
+
+fn records(values: &[&str]) -> Records {
+    let mut records = Records::default();
+    for value in values {
+        records.push(NewRecord { key: None, value: value.as_bytes(), spoofable: value.starts_with("udp") });
+    }
+    records
+}
+
+fn append(kafka: &Kafka, input: &Input, values: &[&str]) {
+    kafka.append(Commit { appends: vec![(input.clone(), records(values))], ..Commit::default() }).unwrap();
+}
+
+/// All values of a partition that are committed.
+fn values(kafka: &Kafka, input: &Input) -> Vec<String> {
+    let (mut next, mut found) = (0, Vec::new());
+    loop {
+        let blocks = kafka.read(input, next, 1 << 20).unwrap();
+        let Some(last) = blocks.last() else { return found };
+        next = last.offsets().end;
+        found.extend(texts(&blocks));
+    }
+}
+
+fn texts(blocks: &[Fetched]) -> Vec<String> {
+    let records = blocks.iter().flat_map(Fetched::iter);
+    records.map(|record| String::from_utf8(record.value.to_vec()).unwrap()).collect()
+}
+
+/// Polls until so many records came.
+fn poll(stage: &mut KafkaStage, count: usize) -> Vec<Fetched> {
+    let (mut blocks, deadline) = (Vec::new(), Instant::now() + HANG);
+    while blocks.iter().flat_map(Fetched::iter).count() < count {
+        assert!(Instant::now() < deadline, "{count} records did not come");
+        blocks.extend(stage.poll(1 << 20, Duration::from_millis(100)).unwrap());
+    }
+    blocks
+}
+
+fn stage(kafka: &Kafka) -> KafkaStage {
+    kafka.stage("ingest", Subscription::topics(["nginx"])).unwrap()
+}
+
+/// What a stage commits after these blocks: an output, the positions, and a note for each.
+fn commit_of(blocks: &[Fetched], output: &str) -> Commit {
+    let positions: Vec<_> = blocks.iter().map(|block| (block.input.clone(), block.offsets().end)).collect();
+    let notes = positions.iter().map(|(input, next)| (input.clone(), format!("at {next}").into_bytes())).collect();
+    Commit { appends: vec![(input("sekisho.signals", 0), records(&[output]))], positions, notes, ..Commit::default() }
+}
+
+#[test]
+fn topics_are_made_as_they_are_checked() {
+    let cluster = Cluster::start(1, PORTS);
+    let topics = Topics::new(&cluster.settings("topics")).unwrap();
+    let wanted = needed(&["nginx".to_owned()], 3);
+    let missing = topics.check(&wanted).unwrap();
+    assert!(missing.len() == wanted.len() && missing.iter().all(|finding| finding.what == "it is not there"));
+    cluster.create_topics(&["nginx"], 3);
+    assert_eq!(topics.check(&wanted).unwrap(), []);
+    let made = topics.create(&wanted).unwrap();
+    assert!(made.iter().all(|(_, made)| *made == sekisho::journal::kafka::topics::Made::Existed), "{made:?}");
+}
+
+#[test]
+fn what_is_appended_is_read_and_marks_are_everybodys() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 2);
+    let (one, other) = (cluster.open("one"), cluster.open("other"));
+    let (first, second) = (input("nginx", 0), input("nginx", 1));
+    append(&one, &first, &["a", "b"]);
+    let mark = |value: Option<&str>| Mark {
+        key: "http/key".to_owned(),
+        value: value.map(|value| value.as_bytes().to_vec()),
+        expires_at: Some(now().plus(MINUTE)),
+    };
+    let appends = vec![(first.clone(), records(&["c"])), (second.clone(), records(&["udp d"]))];
+    let committed = one.append(Commit { appends, marks: vec![mark(Some("x"))], ..Commit::default() }).unwrap();
+    // A transaction ends with a marker, which takes an offset.
+    assert_eq!(committed.firsts, [3, 0]);
+    assert!(committed.appended_at.since(now()).abs() < MINUTE);
+    assert_eq!(values(&other, &first), ["a", "b", "c"]);
+    let blocks = other.read(&second, 0, 1).unwrap();
+    assert!(blocks[0].iter().next().unwrap().spoofable, "it stays what anybody may have sent");
+    assert_eq!((one.mark("http/key"), other.mark("http/key")), (Some(b"x".to_vec()), Some(b"x".to_vec())));
+    other.append(Commit { marks: vec![mark(None)], ..Commit::default() }).unwrap();
+    assert_eq!((one.mark("http/key"), one.marks("http/").len()), (None, 0));
+    let there = one.partitions("nginx").unwrap();
+    assert_eq!(there, [(first.clone(), 0..5), (second, 0..2)]);
+    assert!(one.topics().unwrap().contains(&"sekisho.signals".to_owned()));
+    let refused = one.append(Commit { appends: vec![(input("none", 0), records(&["x"]))], ..Commit::default() });
+    assert!(refused.unwrap_err().to_string().contains("sekisho topics create"));
+    append(&other, &first, &["e"]);
+    assert_eq!(texts(&one.read(&first, 4, 1 << 20).unwrap()), ["e"], "in the middle, at another's record");
+}
+
+#[test]
+fn outputs_and_positions_are_there_together_or_not_at_all() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 1);
+    let kafka = cluster.open("one");
+    let (raw, out) = (input("nginx", 0), input("sekisho.signals", 0));
+    append(&kafka, &raw, &["1", "2"]);
+    let mut first = stage(&kafka);
+    let blocks = poll(&mut first, 2);
+    assert_eq!((first.moved(), first.owns(&raw), first.position(&raw)), (vec![raw.clone()], true, None));
+    first.commit(commit_of(&blocks, "pack 1")).unwrap();
+    append(&kafka, &raw, &["3"]);
+    assert_eq!(texts(&poll(&mut first, 1)), ["3"]);
+    // It ends before it commits what it read.
+    drop(first);
+    let mut second = stage(&kafka);
+    let blocks = poll(&mut second, 1);
+    assert_eq!(texts(&blocks), ["3"], "what was not committed comes again");
+    assert_eq!((second.position(&raw), second.note(&raw)), (Some(2), Some(b"at 2".to_vec())));
+    second.seek(&raw, 0).unwrap();
+    let again = poll(&mut second, 3);
+    assert_eq!(texts(&again), ["1", "2", "3"]);
+    second.commit(commit_of(&again, "pack 2")).unwrap();
+    assert_eq!(values(&kafka, &out), ["pack 1", "pack 2"]);
+}
+
+#[test]
+fn a_stage_that_was_taken_over_writes_nothing_any_more() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 1);
+    let (kafka, out) = (cluster.open("one"), input("sekisho.signals", 0));
+    append(&kafka, &input("nginx", 0), &["1"]);
+    let mut zombie = stage(&kafka);
+    let held = poll(&mut zombie, 1);
+    // The same process started again while the old one stood still.
+    let again = cluster.open("one");
+    let mut successor = stage(&again);
+    let blocks = poll(&mut successor, 1);
+    let refused = zombie.commit(commit_of(&held, "of the dead")).unwrap_err();
+    assert!(matches!(refused, JournalError::Fenced { .. } | JournalError::Undone { .. }), "{refused}");
+    successor.commit(commit_of(&blocks, "of the living")).unwrap();
+    assert_eq!(values(&again, &out), ["of the living"]);
+}
+
+#[test]
+fn partitions_move_to_those_who_are_there() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 2);
+    let (one, two) = (cluster.open("one"), cluster.open("two"));
+    for partition in 0..2 {
+        append(&one, &input("nginx", partition), &["x"]);
+    }
+    let mut first = stage(&one);
+    let blocks = poll(&mut first, 2);
+    first.commit(commit_of(&blocks, "both")).unwrap();
+    let mut second = stage(&two);
+    let deadline = Instant::now() + HANG;
+    let owned = |stage: &KafkaStage| (0..2).filter(|partition| stage.owns(&input("nginx", *partition))).count();
+    while (owned(&first), owned(&second)) != (1, 1) {
+        assert!(Instant::now() < deadline, "{} and {}", owned(&first), owned(&second));
+        for stage in [&mut first, &mut second] {
+            assert_eq!(texts(&stage.poll(1, Duration::from_millis(50)).unwrap()), [""; 0], "nothing comes again");
+        }
+    }
+    let moved = second.moved();
+    assert!(moved.len() == 1 && second.note(&moved[0]) == Some(b"at 1".to_vec()), "{moved:?}");
+    assert!(first.moved().contains(&moved[0]));
+    let stray = Commit { positions: vec![(moved[0].clone(), 1)], ..Commit::default() };
+    assert!(matches!(first.commit(stray), Err(JournalError::Undone { .. })), "its partition is another's");
+}
