@@ -309,8 +309,28 @@ fn a_node_that_must_not_start_says_why() {
     nowhere.arg("run").arg("--config").arg(file.path().join("sekisho.yaml")).args(["--data", "/proc/sekisho"]);
     let (code, text) = refused(nowhere);
     assert!(code == Some(3) && text.contains("/proc/sekisho"), "{code:?} {text}");
-    let kafka = format!("{CONFIG}journal: {{ kafka: {{ brokers: [\"127.0.0.1:9092\"] }} }}\n");
-    is_refused(folder, &kafka, 1, &["sekisho.yaml", "kafka", "journal: embedded"]);
+    let kafka =
+        format!("{CONFIG}journal: {{ kafka: {{ brokers: [a], properties: {{ auto.offset.reset: latest }} }} }}\n");
+    is_refused(folder, &kafka, 1, &["sekisho.yaml:", "auto.offset.reset", "nothing is skipped"]);
+    let mut some = command(folder, CONFIG);
+    some.args(["--roles", "ingest"]);
+    let (code, text) = refused(some);
+    assert!(code == Some(1) && text.contains("journal: { kafka"), "{code:?} {text}");
+}
+
+#[test]
+fn a_cluster_that_is_away_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = free_address();
+    let config = format!("{CONFIG}journal: {{ kafka: {{ brokers: [\"{nobody}\"] }} }}\n");
+    let mut node = Process::start(folder.path(), &config);
+    until_true("the reason", || {
+        let ready = node.ask("GET", "/readyz?verbose", "", b"");
+        ready.status == 503 && ready.text.contains("no broker answers") && ready.text.contains("TLS port")
+    });
+    assert!(node.is_running());
+    assert!(node.said().matches("no broker answers").count() <= 2, "once a minute: {}", node.said());
+    assert!(node.finish().success());
 }
 
 #[test]

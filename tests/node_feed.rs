@@ -36,7 +36,16 @@ fn started(data: &Path) -> Node {
     let text = CatalogText::of(&config, &files);
     let tell = Arc::new(|message: &str| eprintln!("{message}"));
     let steps = Default::default();
-    let given = Given { config, judging, reading, text, data: data.to_owned(), tell, steps };
+    let given = Given {
+        config,
+        judging,
+        reading,
+        text,
+        data: data.to_owned(),
+        tell,
+        steps,
+        roles: sekisho::node::roles::Roles::ALL,
+    };
     Node::start(given).unwrap_or_else(|error| panic!("{error}"))
 }
 

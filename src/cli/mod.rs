@@ -29,6 +29,7 @@ mod search;
 mod status;
 mod tail;
 mod test;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -74,6 +75,8 @@ enum Command {
     Journal(journal::Arguments),
     /// Check the index of a data directory, or make it again from the journal
     Index(index::Arguments),
+    /// Make and check the topics of a Kafka cluster
+    Topics(topics::Arguments),
     /// Judge logs from files: alerts, blocks, lifts and incidents as files
     Replay(replay::Arguments),
     /// Show the events that a pipeline makes of the lines on stdin
@@ -120,6 +123,7 @@ fn run(command: Command) -> Result<Status, CliError> {
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Index(arguments) => index::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Topics(arguments) => topics::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Blocks(arguments) => blocks::run(&arguments),

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use crate::catalog::{Catalog, CatalogText, KeepExtras};
 use crate::config::{Config, Journal};
+use crate::node::roles::Roles;
 use crate::node::start::{Given, Node, STOP_WITHIN};
 use crate::node::steps::Steps;
 use crate::node::{NodeError, Tell};
@@ -30,21 +31,23 @@ pub(super) struct Arguments {
     /// The folder of the journal, the index and the snapshots; `data` of the configuration otherwise
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// What this process does on a shared cluster, with commas: ingest, decide, index, api
+    #[arg(long, value_name = "ROLES", default_value = "ingest,decide,index,api")]
+    roles: Roles,
     #[command(flatten)]
     sources: Sources,
 }
 
 /// Runs the node.
 pub(super) fn run(arguments: &Arguments) -> Result<Status, CliError> {
-    let given = given(&arguments.sources, arguments.data.clone())?;
-    if let Journal::Kafka(_) = given.config.journal {
-        let place = arguments.sources.config.clone().unwrap_or_default();
-        return Err(CliError::fault(format!(
-            "{}: `journal: {{ kafka: … }}` is not built yet: this version has its own journal only\n  = leave `journal:` out, or write \
-             `journal: embedded`",
-            place.display()
-        )));
+    let mut given = given(&arguments.sources, arguments.data.clone())?;
+    if given.config.journal == Journal::Embedded && arguments.roles != Roles::ALL {
+        return Err(CliError::fault(
+            "--roles: with the embedded journal one process does everything\n  = leave --roles out, or name a cluster under \
+             `journal: { kafka: … }`",
+        ));
     }
+    given.roles = arguments.roles;
     let stop = stop_on_signal()?;
     let (data, collected) = (given.data.clone(), given.config.collect.len());
     let node = Node::start(given).map_err(|error| refused(&error))?;
@@ -80,7 +83,7 @@ pub(super) fn given(sources: &Sources, data: Option<PathBuf>) -> Result<Given, C
     let data = data.unwrap_or_else(|| PathBuf::from(&loaded.config.data));
     let tell: Tell = Arc::new(complain);
     let steps = Steps::read(|name| std::env::var(name).ok()).map_err(CliError::fault)?;
-    Ok(Given { config: loaded.config, judging, reading, text, data, tell, steps })
+    Ok(Given { config: loaded.config, judging, reading, text, data, tell, steps, roles: Roles::ALL })
 }
 
 /// What keeps a node from starting or going on is the environment's, other than what files say.

@@ -3,6 +3,7 @@
 //! `sekisho.yaml` is read here and nowhere else. What it says of rules and pipelines by name is checked by the catalog,
 //! which knows them. Deliberately without I/O: the paths inside are texts, and the environment is an argument.
 
+mod kafka;
 mod origin;
 mod read;
 mod show;
@@ -15,7 +16,7 @@ use ipnet::IpNet;
 
 use crate::document::{Faults, Node};
 use crate::event::outcome::Level;
-use crate::event::{DAY, HOUR, MINUTE, SECOND};
+use crate::event::{DAY, HOUR, MINUTE, SECOND, Time};
 
 pub use origin::{Origin, Spot};
 pub use show::Setting;
@@ -58,9 +59,22 @@ pub enum Journal {
 pub struct Kafka {
     pub brokers: Vec<String>,
     /// Where a topic that was never read begins.
-    pub start: Start,
-    /// `tls`, `sasl` and `properties` as they were written, for the room that speaks to Kafka.
+    pub start: KafkaStart,
+    /// `tls`, `sasl` and `properties`, in the Kafka client's names.
+    pub properties: Vec<(String, String)>,
+    /// The file that holds the token of OAUTHBEARER.
+    pub token_file: Option<String>,
+    /// The section as it was written.
     pub raw: Node,
+}
+
+/// Where a partition of Kafka begins that this installation never read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaStart {
+    Beginning,
+    End,
+    /// At the first record of this time or later.
+    At(Time),
 }
 
 /// Where reading begins when there is no position yet.
@@ -274,7 +288,11 @@ retention: { journal: { age: 1d, bytes: 1GiB }, index: { age: 2d, bytes: 64KiB }
         assert_eq!(config.geoip.asn.as_deref(), Some("a.mmdb"));
         assert_eq!(config.retention.index, Keep { age: 2 * DAY, bytes: 65_536 });
         let Journal::Kafka(kafka) = &config.journal else { panic!("kafka was asked for") };
-        assert_eq!((kafka.brokers.len(), kafka.start), (1, Start::Beginning));
+        assert_eq!((kafka.brokers.len(), kafka.start), (1, KafkaStart::Beginning));
+        let property =
+            |name: &str| kafka.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!(property("security.protocol"), Some("sasl_plaintext"));
+        assert_eq!((property("sasl.mechanism"), property("sasl.password")), (Some("SCRAM-SHA-512"), Some("secret")));
     }
 
     #[test]
@@ -328,6 +346,10 @@ retention: { journal: { age: 1d, bytes: 1GiB }, index: { age: 2d, bytes: 64KiB }
             ("data: ${MISSING", "is not closed"),
             ("journal: embeded", "did you mean `embedded`?"),
             ("journal: { kafka: {} }", "key `brokers` is missing"),
+            ("journal: { kafka: { brokers: [a], properties: { auto.offset.reset: latest } } }", "`start` says where"),
+            ("journal: { kafka: { brokers: [a], sasl: { mechanism: OAUTHBEARER } } }", "needs `token_file`"),
+            ("journal: { kafka: { brokers: [a], tls: { cert: x } } }", "`cert`"),
+            ("journal: { kafka: { brokers: [a], start: soon } }", "2026-11-30T09:00:00Z"),
             ("geoip: [a]", "must be a map"),
             ("a: 1\n---\nb: 1", "one document"),
             ("geoip: { asn: ${A} }", "quotes around it"),

@@ -8,8 +8,8 @@ use crate::document::{Faults, Keys, Kind, Node, Source};
 use super::origin::{Spot, Written};
 use super::values::{LEVELS, duration, level, networks, share};
 use super::{
-    Budget, Collect, CollectSource, Config, GeoIp, Http, Journal, Kafka, Keep, Mention, Networks, Response, Retention,
-    Start, TimeSettings, Tuning,
+    Budget, Collect, CollectSource, Config, GeoIp, Http, Journal, Keep, Mention, Networks, Response, Retention, Start,
+    TimeSettings, Tuning,
 };
 
 const STARTS: &[(&str, Start)] = &[("beginning", Start::Beginning), ("end", Start::End)];
@@ -71,20 +71,8 @@ fn journal(keys: &mut Keys<'_, '_>) -> Journal {
         keys.word("journal", &[("embedded", ())]);
         return Journal::Embedded;
     }
-    let kafka = map(&keys.source(), node, "journal", keys.faults, |keys| section(keys, "kafka", kafka));
+    let kafka = map(&keys.source(), node, "journal", keys.faults, |keys| section(keys, "kafka", super::kafka::read));
     kafka.map_or(Journal::Embedded, Journal::Kafka)
-}
-
-fn kafka(keys: &mut Keys<'_, '_>) -> Kafka {
-    keys.required("brokers");
-    let brokers = keys.texts("brokers").into_iter().map(str::to_owned).collect();
-    let start = keys.word("start", STARTS).unwrap_or(Start::End);
-    for key in ["tls", "sasl", "properties"] {
-        if let Some(node) = keys.node_of(key).filter(|node| !matches!(node.kind, Kind::Map(_))) {
-            keys.fault(node, format!("`{key}` must be a map of keys, not {}", node.describe()));
-        }
-    }
-    Kafka { brokers, start, raw: keys.node().clone() }
 }
 
 fn networks_section(keys: &mut Keys<'_, '_>) -> Networks {

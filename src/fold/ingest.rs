@@ -94,8 +94,8 @@ impl Ingest {
 
     /// The pack of a quiet input: nothing but its place, so that time goes on (design §3).
     pub fn quiet_pack(&self, input: usize) -> Pack {
-        let InputState { high, appended_at, last, .. } = self.states[input];
-        let next = last.map_or(0, |place| place.offset + 1);
+        let InputState { high, appended_at, .. } = self.states[input];
+        let next = self.states[input].next();
         Pack {
             input: self.inputs[input].clone(),
             from: next,
@@ -125,10 +125,11 @@ impl Ingest {
         if state.last.is_some_and(|last| place <= last) {
             return;
         }
+        let from = state.from(offset);
         state.last = Some(place);
         let appended_at = state.appended_at.map_or(appended_at, |known| known.max(appended_at));
         state.appended_at = Some(appended_at);
-        note_end(batch, InputIndex(input as u16), offset, appended_at, state.high);
+        note_end(batch, InputIndex(input as u16), (from, offset), appended_at, state.high);
     }
 
     /// Places one sighting of an input, with the journal's time of its record, and adds what follows to the batch.
@@ -142,11 +143,12 @@ impl Ingest {
     ) {
         let sighting = &sightings.items[index];
         let place = Place { offset: sighting.offset, item: sighting.item };
+        let from = self.states[input].from(place.offset);
         let Some(placed) = self.pass(input, (sightings, index), appended_at) else { return };
         let InputState { appended_at, high, .. } = self.states[input];
         let appended_at = appended_at.unwrap_or_default();
         let input_index = InputIndex(input as u16);
-        note_end(batch, input_index, place.offset, appended_at, high);
+        note_end(batch, input_index, (from, place.offset), appended_at, high);
         let (time, in_order) = match placed {
             Placed::Late => return,
             Placed::InOrder(time) => (time, true),
@@ -179,6 +181,17 @@ impl Ingest {
 }
 
 impl InputState {
+    /// The offset behind the last item that was placed.
+    pub fn next(&self) -> u64 {
+        self.last.map_or(0, |last| last.offset + 1)
+    }
+
+    /// Where a pack begins whose first record is this: where the one before ended, so that packs tile over offsets that
+    /// hold nothing, as the markers of transactions on Kafka.
+    fn from(&self, offset: u64) -> u64 {
+        self.last.map_or(offset, |last| (last.offset + 1).min(offset))
+    }
+
     fn count(&mut self, sighting: &Sighting) {
         let counters = &mut self.counters;
         let same_record = self.last.is_some_and(|last| last.offset == sighting.offset);
@@ -293,7 +306,7 @@ fn measured_value(measure: Measure, sighting: &Sighting) -> Option<i64> {
     }
 }
 
-fn note_end(batch: &mut Batch, input: InputIndex, offset: u64, appended_at: Time, high: Option<Time>) {
-    let end = batch.ends.entry(input).or_insert(End { from: offset, to: offset, appended_at, high, quiet_until: None });
+fn note_end(batch: &mut Batch, input: InputIndex, (from, offset): (u64, u64), appended_at: Time, high: Option<Time>) {
+    let end = batch.ends.entry(input).or_insert(End { from, to: offset, appended_at, high, quiet_until: None });
     *end = End { from: end.from, to: offset + 1, appended_at, high, quiet_until: None };
 }

@@ -70,6 +70,11 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether it is worth asking again later: the journal lies elsewhere, and was not there or undid what was asked.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, JournalError::Undone { .. } | JournalError::Unreachable { .. })
+    }
+
     /// Whether whoever commits must end: nothing that is appended from now on could be promised.
     pub fn is_fatal(&self) -> bool {
         matches!(self, JournalError::Io { .. } | JournalError::Fenced { .. })

@@ -61,7 +61,19 @@ impl<J: Journal> Decider<J> {
     /// # Errors
     /// Those of the journal, and of catalogs it names.
     pub fn start(journal: &Arc<J>, own: &Arc<Catalog>, snapshots: &Path) -> Result<(Decider<J>, Restored), NodeError> {
-        let mut stage = journal.stage(STAGE, Subscription::topics([SIGNALS]))?;
+        let stage = journal.stage(STAGE, Subscription::topics([SIGNALS]))?;
+        Decider::take_up((journal, stage), own, snapshots)
+    }
+
+    /// The same with a stage that owns the signals.
+    ///
+    /// # Errors
+    /// As [`Decider::start`].
+    pub fn take_up(
+        (journal, mut stage): (&Arc<J>, J::Stage),
+        own: &Arc<Catalog>,
+        snapshots: &Path,
+    ) -> Result<(Decider<J>, Restored), NodeError> {
         let committed = stage.position(&signals()).unwrap_or(0);
         let mut catalogs = Catalogs::new(Arc::clone(journal), own);
         let (folder, restored) = restored(&**journal, own, &mut catalogs, (snapshots, committed))?;
@@ -78,6 +90,10 @@ impl<J: Journal> Decider<J> {
     /// [`NodeError`]; then this decider is of no more use.
     pub fn step(&mut self, timeout: Duration, stop: &AtomicBool) -> Result<Folded, NodeError> {
         let blocks = self.stage.poll(POLL_BYTES, timeout)?;
+        if self.stage.moved().contains(&signals()) {
+            let why = "another process decides now".to_owned();
+            return Err(JournalError::Undone { why }.into());
+        }
         let (mut folded, mut whole) = (Folded::default(), Folded::default());
         for record in blocks.iter().flat_map(Fetched::iter) {
             fold(&mut self.folder, &record, &mut self.catalogs, &mut folded)?;

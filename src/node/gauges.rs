@@ -40,6 +40,8 @@ const REFUSALS: usize = 12;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputGauge {
     pub input: Input,
+    /// The next record of it.
+    pub next: u64,
     pub counters: IngestCounters,
     pub high: Option<Time>,
     pub appended_at: Option<Time>,
@@ -61,13 +63,22 @@ impl Gauges {
     /// How each input stands.
     pub fn note_inputs<'a>(&self, states: impl Iterator<Item = (&'a Input, &'a InputState)>) {
         let mut inputs = held(&self.inputs);
+        let mut count = 0;
         for (index, (input, state)) in states.enumerate() {
-            let InputState { high, appended_at, counters, .. } = *state;
-            match inputs.get_mut(index) {
-                Some(known) => (known.counters, known.high, known.appended_at) = (counters, high, appended_at),
-                None => inputs.push(InputGauge { input: input.clone(), counters, high, appended_at }),
+            count = index + 1;
+            let (next, InputState { high, appended_at, counters, .. }) = (state.next(), *state);
+            match inputs.get_mut(index).filter(|known| known.input == *input) {
+                Some(known) => {
+                    (known.next, known.counters, known.high, known.appended_at) = (next, counters, high, appended_at);
+                }
+                None => {
+                    // Another process may have taken one over: those behind it have moved up.
+                    inputs.truncate(index);
+                    inputs.push(InputGauge { input: input.clone(), next, counters, high, appended_at });
+                }
             }
         }
+        inputs.truncate(count);
     }
 
     /// What a step of decide led to.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::event::{Input, Time};
 use crate::fold::signals;
 use crate::index::Index;
-use crate::journal::embedded::Embedded;
 use crate::journal::{Fetched, Journal};
 
 use super::stages::Shared;
@@ -17,14 +16,13 @@ pub const INDEX: &str = "index";
 pub const STAGES: [&str; 3] = [ingest::STAGE, decide::STAGE, INDEX];
 
 /// What has to be looked at for it.
-#[derive(Clone)]
-pub struct Lag {
-    pub journal: Arc<Embedded>,
+pub struct Lag<J> {
+    pub journal: Arc<J>,
     pub shared: Arc<Shared>,
     pub index: Index,
 }
 
-impl Lag {
+impl<J: Journal> Lag<J> {
     /// Records that the named stage has yet to fold.
     pub fn records(&self, stage: &str) -> u64 {
         self.behind(stage).map(|(_, next, end)| end - next).sum()
@@ -39,7 +37,7 @@ impl Lag {
     /// Partitions of which records are left: with the next of them, and where they end.
     fn behind(&self, stage: &str) -> impl Iterator<Item = (Input, u64, u64)> {
         let known = match stage {
-            ingest::STAGE => self.journal.positions(stage),
+            ingest::STAGE => self.shared.gauges.inputs().into_iter().map(|gauge| (gauge.input, gauge.next)).collect(),
             decide::STAGE => vec![(signals(), self.shared.gauges.decide().next)],
             _ => self.index.status().positions,
         };

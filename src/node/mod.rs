@@ -6,6 +6,7 @@
 //! the journal holds. Deliberately without knowledge of what records mean: that is the folds'.
 
 pub mod catalogs;
+pub mod cluster;
 pub mod decide;
 mod error;
 mod floors;
@@ -19,6 +20,7 @@ mod mutants;
 mod questions;
 pub mod recorded;
 mod retry;
+pub mod roles;
 mod services;
 mod shown;
 mod stages;

@@ -18,7 +18,6 @@ use crate::catalog::Catalog;
 use crate::event::{Event, Input, Layout, Place, Position, Time};
 use crate::fold::{RawRecord, Reader};
 use crate::index::{self, Ask, Entry, Index, IndexError, Page, Query, QueryError, Sort};
-use crate::journal::embedded::Embedded;
 use crate::journal::{Fetched, Journal, JournalError};
 
 use super::services::Lent;
@@ -29,10 +28,11 @@ const TAIL_BYTES: usize = 1 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What answers the API's questions.
-pub fn events(lent: &Lent) -> Events {
+pub fn events<J: Journal + 'static>(lent: &Lent<J>) -> Events {
     let source =
         Source { index: lent.index.clone(), journal: Arc::clone(&lent.journal), catalog: Arc::clone(&lent.reading) };
-    let [search, histogram, terms, event, tail] = [(); 5].map(|()| source.clone());
+    let source = Arc::new(source);
+    let [search, histogram, terms, event, tail] = [(); 5].map(|()| Arc::clone(&source));
     Events {
         search: Arc::new(move |asked, cancelled| search.search(asked, cancelled)),
         histogram: Arc::new(move |asked, cancelled| histogram.histogram(asked, cancelled)),
@@ -42,14 +42,13 @@ pub fn events(lent: &Lent) -> Events {
     }
 }
 
-#[derive(Clone)]
-struct Source {
+struct Source<J> {
     index: Index,
-    journal: Arc<Embedded>,
+    journal: Arc<J>,
     catalog: Arc<Catalog>,
 }
 
-impl Source {
+impl<J: Journal> Source<J> {
     fn search(&self, asked: &SearchRequest, cancelled: &AtomicBool) -> Result<SearchPage, SearchFault> {
         let selection = &asked.selection;
         let query = self.parse(&selection.query)?;

@@ -19,9 +19,9 @@ use super::{NodeError, decide, journalled, start};
 const READ_BYTES: usize = 2 << 20;
 
 /// A recording that is being folded.
-pub struct Recording {
-    journal: Arc<Embedded>,
-    catalogs: Catalogs<Embedded>,
+pub struct Recording<J = Embedded> {
+    journal: Arc<J>,
+    catalogs: Catalogs<J>,
     folder: Option<Folder>,
     span: Span,
 }
@@ -39,12 +39,12 @@ pub struct Span {
     pub blind: bool,
 }
 
-impl Recording {
+impl Recording<Embedded> {
     /// Opens the journal of a data directory whose node is stopped.
     ///
     /// # Errors
     /// Those of opening it, above all that a node has it; [`NodeError::Environment`] where there is none.
-    pub fn open(data: &Path) -> Result<Recording, NodeError> {
+    pub fn open(data: &Path) -> Result<Recording<Embedded>, NodeError> {
         if !data.join(FOLDER).is_dir() {
             return Err(NodeError::Environment {
                 what: data.display().to_string(),
@@ -59,10 +59,20 @@ impl Recording {
     ///
     /// # Errors
     /// Those of the journal, and of catalogs it names.
-    pub fn of(journal: Arc<Embedded>) -> Result<Recording, NodeError> {
-        let there = journal.partitions(SIGNALS)?.into_iter().next().map_or(0..0, |(_, range)| range);
+    pub fn of(journal: Arc<Embedded>) -> Result<Recording<Embedded>, NodeError> {
         let decided = journal.positions(decide::STAGE).into_iter().find(|(input, _)| *input == signals());
-        let to = decided.map_or(there.start, |(_, next)| next.max(there.start));
+        Recording::up_to(journal, decided.map_or(0, |(_, next)| next))
+    }
+}
+
+impl<J: Journal> Recording<J> {
+    /// The recording of any journal, up to what decide had committed.
+    ///
+    /// # Errors
+    /// Those of the journal, and of catalogs it names.
+    pub fn up_to(journal: Arc<J>, decided: u64) -> Result<Recording<J>, NodeError> {
+        let there = journal.partitions(SIGNALS)?.into_iter().next().map_or(0..0, |(_, range)| range);
+        let to = decided.max(there.start);
         let mut catalogs = Catalogs::recorded(Arc::clone(&journal));
         let state = if there.start == 0 { None } else { journalled::first(&*journal, there.start..=to)? };
         let blind = there.start > 0 && state.is_none();

@@ -14,7 +14,7 @@ use crate::collect::HTTP_PARTITION;
 use crate::config::Config;
 use crate::event::{Input, Time};
 use crate::index::Index;
-use crate::journal::embedded::Embedded;
+use crate::journal::Journal;
 use crate::respond::Standing;
 
 use super::stages::Shared;
@@ -23,9 +23,19 @@ use super::{NodeError, questions, shown};
 /// Without a sign of life for so long the stages are called dead: a commit that waits for a disk takes seconds.
 const DEAD_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// What a journal says of itself.
+#[derive(Clone)]
+pub struct JournalTold {
+    pub status: Arc<dyn Fn() -> Value + Send + Sync>,
+    pub trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    pub appended_at: Time,
+}
+
 /// What is lent.
-pub struct Lent {
-    pub journal: Arc<Embedded>,
+pub struct Lent<J> {
+    pub journal: Arc<J>,
+    /// What the journal says of itself, and whether something is wrong with it.
+    pub told: JournalTold,
     pub judging: Arc<Catalog>,
     pub reading: Arc<Catalog>,
     pub index: Index,
@@ -42,9 +52,9 @@ pub struct Lent {
 ///
 /// # Errors
 /// Where the journal cannot be read.
-pub fn lend(lent: Lent, config: &Config) -> Result<(Services, api::Follower), NodeError> {
+pub fn lend<J: Journal + 'static>(lent: Lent<J>, config: &Config) -> Result<(Services, api::Follower), NodeError> {
     let log = Log::of(&lent.journal);
-    let projection = Arc::new(Projection::new(seed(lent.standing.clone(), lent.journal.appended_at())));
+    let projection = Arc::new(Projection::new(seed(lent.standing.clone(), lent.told.appended_at)));
     let follower = api::projection::follow(&projection, log.clone())?;
     let metrics = Arc::clone(&lent.metrics);
     shown::name(&metrics, &lent);
@@ -57,6 +67,7 @@ pub fn lend(lent: Lent, config: &Config) -> Result<(Services, api::Follower), No
         |networks: &[ipnet::IpNet], key: &'static str| networks.iter().map(move |net| (*net, key)).collect::<Vec<_>>();
     let mut guarded = protected(&config.networks.own, "networks.own");
     guarded.extend(protected(&config.networks.protected, "networks.protected"));
+    let trouble = Arc::clone(&lent.told.trouble);
     let (for_status, for_checks, for_life) = (status(&lent), Arc::clone(&lent.shared), Arc::clone(&lent.shared));
     let services = Services {
         pipelines: pipelines.collect::<BTreeMap<_, _>>(),
@@ -65,7 +76,7 @@ pub fn lend(lent: Lent, config: &Config) -> Result<(Services, api::Follower), No
         projection,
         metrics,
         status: for_status,
-        checks: Arc::new(move || checks(&for_checks)),
+        checks: Arc::new(move || checks(&for_checks, trouble())),
         live: Arc::new(move || !for_life.has_failed() && for_life.quiet_for() < DEAD_AFTER),
         protected: guarded,
         clock: lent.clock,
@@ -85,19 +96,19 @@ fn seed(standing: Standing, at: Time) -> Seed {
     }
 }
 
-fn checks(shared: &Shared) -> Vec<Check> {
+fn checks(shared: &Shared, trouble: Option<String>) -> Vec<Check> {
     let quiet = shared.quiet_for();
     let turning = quiet < DEAD_AFTER;
     let detail = if turning { String::new() } else { format!("no stage came round for {} s", quiet.as_secs()) };
     vec![
         Check { name: "stages", ok: turning, detail },
-        Check { name: "journal", ok: !shared.has_failed(), detail: String::new() },
+        Check { name: "journal", ok: !shared.has_failed() && trouble.is_none(), detail: trouble.unwrap_or_default() },
     ]
 }
 
 /// The node's part of the status.
-fn status(lent: &Lent) -> Arc<dyn Fn() -> Map<String, Value> + Send + Sync> {
-    let (shared, journal, index) = (Arc::clone(&lent.shared), Arc::clone(&lent.journal), lent.index.clone());
+fn status<J>(lent: &Lent<J>) -> Arc<dyn Fn() -> Map<String, Value> + Send + Sync> {
+    let (shared, journal, index) = (Arc::clone(&lent.shared), Arc::clone(&lent.told.status), lent.index.clone());
     let (rules, catalog) = (lent.judging.rules.len(), lent.judging.hash.to_string());
     Arc::new(move || {
         let decide = shared.gauges.decide();
@@ -116,7 +127,7 @@ fn status(lent: &Lent) -> Arc<dyn Fn() -> Map<String, Value> + Send + Sync> {
         status.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
         status.insert("catalog".to_owned(), json!(catalog));
         status.insert("rules".to_owned(), json!(rules));
-        status.insert("journal".to_owned(), json!({ "bytes": journal.bytes(), "time": journal.appended_at() }));
+        status.insert("journal".to_owned(), journal());
         status.insert("inputs".to_owned(), inputs.iter().map(input).collect());
         status.insert(
             "decide".to_owned(),

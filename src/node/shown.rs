@@ -7,6 +7,9 @@ use crate::api::{Clock, Metrics, process};
 use crate::collect::{COUNTS, Counters};
 use crate::event::outcome::Refusal;
 use crate::event::{SECOND, Time};
+use crate::journal::Journal;
+use crate::journal::embedded::Embedded;
+use crate::journal::kafka::Kafka;
 
 use super::gauges::{Gauges, InputGauge, SEVERITIES, gate};
 use super::lag::{self, Lag};
@@ -45,7 +48,7 @@ const OF_PIPELINE: [OfPipeline; 7] = [
 ];
 
 /// Names everything.
-pub fn name(metrics: &Metrics, lent: &Lent) {
+pub fn name<J: Journal + 'static>(metrics: &Metrics, lent: &Lent<J>) {
     let version = env!("CARGO_PKG_VERSION");
     let revision = option_env!("SEKISHO_REVISION").unwrap_or("unknown");
     let labels = [("version", version), ("revision", revision)];
@@ -121,33 +124,43 @@ fn name_decide(metrics: &Metrics, shared: &Arc<Shared>) {
     });
 }
 
-fn name_lag(metrics: &Metrics, lent: &Lent) {
+fn name_lag<J: Journal + 'static>(metrics: &Metrics, lent: &Lent<J>) {
     let seconds = |clock: &Clock, since: Time| clock().since(since).max(0) as f64 / SECOND as f64;
     let (shared, clock) = (Arc::clone(&lent.shared), Arc::clone(&lent.clock));
     let read = move || shared.gauges.decide().stream.map_or(0.0, |stream| seconds(&clock, stream));
     let help = "How far the time of what was judged last is behind the clock.";
     metrics.read_gauge("sekisho_stream_lag_seconds", help, &[], read);
     let Lent { journal, shared, index, .. } = lent;
-    let lag = Lag { journal: Arc::clone(journal), shared: Arc::clone(shared), index: index.clone() };
+    let lag = Arc::new(Lag { journal: Arc::clone(journal), shared: Arc::clone(shared), index: index.clone() });
     for stage in lag::STAGES {
-        let (of, labels) = (lag.clone(), [("stage", stage)]);
+        let (of, labels) = (Arc::clone(&lag), [("stage", stage)]);
         let read = move || of.records(stage) as f64;
         metrics.read_gauge("sekisho_stage_lag_records", "Records a stage has yet to fold.", &labels, read);
-        let (of, clock) = (lag.clone(), Arc::clone(&lent.clock));
+        let (of, clock) = (Arc::clone(&lag), Arc::clone(&lent.clock));
         let read = move || of.oldest(stage).map_or(0.0, |oldest| seconds(&clock, oldest));
         let help = "How long the oldest record that a stage has yet to fold has waited.";
         metrics.read_gauge("sekisho_stage_lag_seconds", help, &labels, read);
     }
 }
 
-fn name_stores(metrics: &Metrics, lent: &Lent) {
-    let journal = Arc::clone(&lent.journal);
-    metrics.read_gauge("sekisho_journal_size_bytes", "Bytes of the journal.", &[], move || journal.bytes() as f64);
-    let journal = Arc::clone(&lent.journal);
-    metrics.read_counter("sekisho_journal_records_total", "Records appended.", &[], move || journal.counters().records);
-    let journal = Arc::clone(&lent.journal);
-    let full = "Commits that found no space.";
+/// Names what the embedded journal counts.
+pub fn name_embedded(metrics: &Metrics, journal: &Arc<Embedded>) {
+    let size = Arc::clone(journal);
+    metrics.read_gauge("sekisho_journal_size_bytes", "Bytes of the journal.", &[], move || size.bytes() as f64);
+    let appended = Arc::clone(journal);
+    let read = move || appended.counters().records;
+    metrics.read_counter("sekisho_journal_records_total", "Records appended.", &[], read);
+    let (journal, full) = (Arc::clone(journal), "Commits that found no space.");
     metrics.read_counter("sekisho_journal_full_total", full, &[], move || journal.counters().full);
+}
+
+/// Names what is counted of a cluster.
+pub fn name_cluster(metrics: &Metrics, journal: &Arc<Kafka>) {
+    let (journal, help) = (Arc::clone(journal), "Faults between this process and the brokers.");
+    metrics.read_counter("sekisho_kafka_faults_total", help, &[], move || journal.troubles());
+}
+
+fn name_stores<J>(metrics: &Metrics, lent: &Lent<J>) {
     let index = lent.index.clone();
     metrics.read_gauge("sekisho_index_documents", "Events that can be found.", &[], move || {
         index.status().documents as f64

@@ -82,7 +82,8 @@ impl Shared {
         now.saturating_sub(Duration::from_millis(self.beat.load(Ordering::Relaxed)))
     }
 
-    fn beat(&self) {
+    /// This thread has come round.
+    pub fn beat(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.beat.store(now, Ordering::Relaxed);
     }
@@ -246,6 +247,9 @@ pub fn index<J: Journal>(
             Ok(0) if stopping => break,
             Ok(0) => seen = journal.wait(seen, WAIT),
             Ok(_) => {}
+            // What is wrong is told by the journal itself, once a minute.
+            Err(IndexerError::Journal(error)) if error.is_passing() && stopping => break,
+            Err(IndexerError::Journal(error)) if error.is_passing() => std::thread::sleep(REOPEN_AFTER),
             Err(IndexerError::Journal(error)) => return Err(error.into()),
             Err(IndexerError::Index(error)) => mend(&mut indexer, &error, shared, stop),
         }

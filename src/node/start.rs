@@ -12,21 +12,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::json;
+
 use crate::api::{self, Clock, LATENCY_SECONDS, Metrics, Server};
 use crate::catalog::{Catalog, CatalogText};
 use crate::collect::{Collector, Warning};
-use crate::config::{Config, Keep};
+use crate::config::{Config, Journal as Journalling, Keep};
 use crate::event::Time;
 use crate::index::{Index, Retention, SearchSettings, SplitLimits, WriterSettings};
-use crate::journal::embedded::{self, Cut, Embedded, Timed};
+use crate::journal::Journal;
+use crate::journal::embedded::{self, Cut, Embedded, Lock, Timed};
+use crate::respond::Standing;
 
-use super::decide::Decider;
+use super::decide::{Decider, Restored};
 use super::indexer::{Durable, Indexer};
 use super::ingest::Ingester;
 use super::recorded::Recording;
+use super::roles::Roles;
+use super::services::JournalTold;
 use super::stages::{self, Running, Shared};
 use super::steps::Steps;
-use super::{Floors, NodeError, Tell, services};
+use super::{Floors, NodeError, Tell, cluster, services};
 
 /// How long a stop may take in all (the issue's goal). A stage that stands still by then is left behind.
 pub const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -59,94 +65,145 @@ pub struct Given {
     pub tell: Tell,
     /// Where it ends in a crash test.
     pub steps: Steps,
+    /// What this process does of it.
+    pub roles: Roles,
+}
+
+/// What a node is put together from.
+pub(super) struct Parts<J> {
+    pub journal: Arc<J>,
+    pub given: Given,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    /// What holds as the node starts.
+    pub standing: Standing,
+    pub told: JournalTold,
 }
 
 /// A running node.
 pub struct Node {
     shared: Arc<Shared>,
-    journal: Arc<Embedded>,
+    /// The embedded one, where it is that.
+    journal: Option<Arc<Embedded>>,
     collector: Option<Collector>,
     server: Option<Server>,
     follower: Option<api::Follower>,
+    /// How far the index is durable.
+    durable: Durable,
     /// In the order of flow.
     stages: Vec<Running>,
+    /// Of the data directory, where the journal does not hold it itself.
+    lock: Option<Lock>,
 }
 
 impl Node {
-    /// Starts everything by the machine's clock.
+    /// Starts everything by the machine's clock, on the journal that the configuration names.
     ///
     /// # Errors
     /// What keeps it from starting; nothing runs then.
     pub fn start(given: Given) -> Result<Node, NodeError> {
         let clock = given.steps.clock(now);
-        Node::start_by(given, clock)
+        match given.config.journal.clone() {
+            Journalling::Embedded => Node::start_by(given, clock),
+            Journalling::Kafka(kafka) => cluster::start(given, &kafka, clock),
+        }
     }
 
-    /// Starts everything by another clock: so a day of long ago is judged in its own time. The journal's time stands still
+    /// Starts everything on the embedded journal by another clock: so a day of long ago is judged in its own time. The journal's time stands still
     /// where that clock goes back.
     ///
     /// # Errors
     /// As [`Node::start`].
     pub fn start_by(given: Given, clock: Clock) -> Result<Node, NodeError> {
-        let Given { config, judging, reading, text, data, tell, steps } = given;
         let metrics = Arc::new(Metrics::default());
         let written = metrics.histogram("sekisho_journal_write_seconds", WRITTEN_HELP, &[], LATENCY_SECONDS);
         let timed = Timed::told(move |time| written.observe(time));
-        let settings = embedded::Settings { timed, ..steps.of_journal() };
-        let journal = Arc::new(Embedded::open(&data, Arc::clone(&clock), settings)?);
-        journal.opened().cut.iter().for_each(|cut| tell(&told_of(cut)));
-        let snapshots = data.join("snapshots");
-        let (mut decider, restored) = Decider::start(&journal, &judging, &snapshots)?;
-        decider.steps = steps.clone();
+        let settings = embedded::Settings { timed, ..given.steps.of_journal() };
+        let journal = Arc::new(Embedded::open(&given.data, Arc::clone(&clock), settings)?);
+        journal.opened().cut.iter().for_each(|cut| (given.tell)(&told_of(cut)));
+        let snapshots = given.data.join("snapshots");
+        let (mut decider, restored) = Decider::start(&journal, &given.judging, &snapshots)?;
+        decider.steps = given.steps.clone();
         if restored.blind {
-            tell(&format!(
-                "offset {} is where the journal begins, and no state stands for what was before\n  = windows, blocks and \
-                 incidents from before are not known; alerts about them may come again",
-                restored.from
-            ));
+            (given.tell)(&blind(&restored));
         }
-        let standing = decider.folder().decide().responder().standing();
-        let (shared, floors) = (Arc::new(Shared::new(Arc::clone(&tell))), decider.floors().clone());
-        let mut ingester = Ingester::start(&*journal, Arc::clone(&judging), &text)?;
-        ingester.steps = steps.clone();
-        let index = Index::open(&data.join("index"), SearchSettings::default())?;
-        let mut indexer = Indexer::open(Arc::clone(&journal), Arc::clone(&reading), &index, writer_settings(&config))?;
-        indexer.steps = steps;
-        indexer.commits = Some(metrics.histogram("sekisho_index_commit_seconds", COMMIT_HELP, &[], LATENCY_SECONDS));
-        let durable = indexer.durable().clone();
-        let lent = services::Lent {
-            journal: Arc::clone(&journal),
-            judging,
-            reading,
-            index,
-            shared: Arc::clone(&shared),
-            metrics: Arc::clone(&metrics),
-            standing,
-            data: data.clone(),
-            clock,
+        let (standing, floors) = (decider.folder().decide().responder().standing(), decider.floors().clone());
+        let mut ingester = Ingester::start(&*journal, Arc::clone(&given.judging), &given.text)?;
+        ingester.steps = given.steps.clone();
+        super::shown::name_embedded(&metrics, &journal);
+        let status = Arc::clone(&journal);
+        let told = JournalTold {
+            status: Arc::new(move || json!({ "bytes": status.bytes(), "time": status.appended_at() })),
+            trouble: Arc::new(|| None),
+            appended_at: journal.appended_at(),
         };
-        let (services, follower) = services::lend(lent, &config)?;
+        let keep = given.config.retention.journal;
+        let parts = Parts { journal: Arc::clone(&journal), given, metrics, clock, standing, told };
+        let mut node = Node::assemble(
+            parts,
+            |shared, stop| stages::ingest(ingester, shared, stop),
+            move |shared, stop| stages::decide(decider, &snapshots, shared, stop),
+        )?;
+        let (log, durable) = (Arc::clone(&journal), node.durable.clone());
+        node.run("retention", move |shared, stop| retain(&log, keep, (&durable, &floors), shared, stop))?;
+        node.journal = Some(journal);
+        Ok(node)
+    }
+
+    /// Puts the threads of a node together, whatever its journal is.
+    pub(super) fn assemble<J: Journal + 'static>(
+        parts: Parts<J>,
+        ingest: impl FnOnce(&Shared, &AtomicBool) -> Result<(), NodeError> + Send + 'static,
+        decide: impl FnOnce(&Shared, &AtomicBool) -> Result<(), NodeError> + Send + 'static,
+    ) -> Result<Node, NodeError> {
+        let Parts { journal, given, metrics, clock, standing, told } = parts;
+        let Given { config, judging, reading, data, tell, steps, roles, .. } = given;
+        let shared = Arc::new(Shared::new(Arc::clone(&tell)));
+        let index = Index::open(&data.join("index"), SearchSettings::default())?;
         let mut node = Node {
             shared: Arc::clone(&shared),
-            journal: Arc::clone(&journal),
+            journal: None,
             collector: None,
             server: None,
-            follower: Some(follower),
+            follower: None,
+            durable: Durable::default(),
             stages: Vec::new(),
+            lock: None,
         };
-        node.run("ingest", |shared, stop| stages::ingest(ingester, shared, stop))?;
-        node.run("decide", move |shared, stop| stages::decide(decider, &snapshots, shared, stop))?;
-        let log = Arc::clone(&journal);
-        node.run("index", move |shared, stop| stages::index((indexer, log), shared, stop))?;
-        let keep = config.retention.journal;
-        let log = Arc::clone(&journal);
-        node.run("retention", move |shared, stop| retain(&log, keep, (&durable, &floors), shared, stop))?;
-        node.server = Some(Server::start(config.http.listen, services, api::Patience::default())?);
+        if roles.ingest {
+            node.run("ingest", ingest)?;
+        }
+        if roles.decide {
+            node.run("decide", decide)?;
+        }
+        if roles.index {
+            let mut indexer =
+                Indexer::open(Arc::clone(&journal), Arc::clone(&reading), &index, writer_settings(&config))?;
+            indexer.steps = steps;
+            let commits = metrics.histogram("sekisho_index_commit_seconds", COMMIT_HELP, &[], LATENCY_SECONDS);
+            indexer.commits = Some(commits);
+            node.durable = indexer.durable().clone();
+            let log = Arc::clone(&journal);
+            node.run("index", move |shared, stop| stages::index((indexer, log), shared, stop))?;
+        }
+        if roles.api {
+            let (journal, metrics) = (Arc::clone(&journal), Arc::clone(&metrics));
+            let lent =
+                services::Lent { journal, told, judging, reading, index, shared, metrics, standing, data, clock };
+            let (services, follower) = services::lend(lent, &config)?;
+            node.follower = Some(follower);
+            node.server = Some(Server::start(config.http.listen, services, api::Patience::default())?);
+        }
         let listener = Arc::new(move |warning: Warning| tell(&warning.to_string()));
         let collector = Collector::start(&config.collect, &journal, &(listener as _))?;
         super::shown::name_sources(&metrics, collector.counters());
         node.collector = Some(collector);
         Ok(node)
+    }
+
+    /// Keeps the data directory to itself for as long as it runs.
+    pub(super) fn hold(&mut self, lock: Lock) {
+        self.lock = Some(lock);
     }
 
     /// Where the API listens.
@@ -166,8 +223,13 @@ impl Node {
     ///
     /// # Errors
     /// Those of the journal, and of catalogs it names.
-    pub fn recording(&self) -> Result<Recording, NodeError> {
-        Recording::of(Arc::clone(&self.journal))
+    pub fn recording(&self) -> Result<Recording<Embedded>, NodeError> {
+        let journal = self.journal.as_ref().ok_or_else(|| NodeError::Environment {
+            what: "the journal".to_owned(),
+            error: "lies on a cluster".to_owned(),
+            advice: "only the embedded one is folded again here".to_owned(),
+        })?;
+        Recording::of(Arc::clone(journal))
     }
 
     /// Lets everything flow through and ends, within [`STOP_WITHIN`]. What did not flow through in time is as safe in the
@@ -194,6 +256,7 @@ impl Node {
             }
         }
         drop(self.follower.take());
+        drop(self.lock.take());
         self.shared.take_failure().map_or(Ok(()), Err)
     }
 
@@ -205,6 +268,15 @@ impl Node {
         self.stages.push(Running::start(name, &self.shared, work)?);
         Ok(())
     }
+}
+
+/// What is said where a start knows nothing of what was before.
+pub(super) fn blind(restored: &Restored) -> String {
+    format!(
+        "offset {} is where the journal begins, and no state stands for what was before\n  = windows, blocks and \
+         incidents from before are not known; alerts about them may come again",
+        restored.from
+    )
 }
 
 /// What is said of a torn end.

@@ -1,4 +1,5 @@
 //! Real brokers for tests: Apache Kafka on loopback, started by `tests/kafka/broker` and stopped with the value.
+#![allow(dead_code, reason = "each test takes of this what it needs")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -26,17 +26,20 @@ pub struct Follower {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts following. What is in the journal already has been read when this returns.
+/// Starts following. What is in the journal already has been read when this returns, unless it lies elsewhere and does not
+/// answer now: then it is as soon as it does.
 ///
 /// # Errors
 /// Where the journal cannot be read, or there is no thread to be had.
 pub fn follow(projection: &Arc<Projection>, log: Log) -> Result<Follower, JournalError> {
-    begin(projection, &log)?;
-    catch_up(projection, &log)?;
+    let begun = match begin(projection, &log).and_then(|()| catch_up(projection, &log)) {
+        Err(error) if error.is_passing() => false,
+        done => done.map(|()| true)?,
+    };
     let stop = Arc::new(AtomicBool::new(false));
     let (theirs, projection) = (Arc::clone(&stop), Arc::clone(projection));
     let thread =
-        std::thread::Builder::new().name("projection".to_owned()).spawn(move || run(&projection, &log, &theirs));
+        std::thread::Builder::new().name("projection".to_owned()).spawn(move || run(&projection, &log, begun, &theirs));
     let thread = thread.map_err(|error| JournalError::Refused { why: format!("no thread to follow it: {error}") })?;
     Ok(Follower { stop, thread: Some(thread) })
 }
@@ -49,13 +52,17 @@ impl Drop for Follower {
     }
 }
 
-fn run(projection: &Projection, log: &Log, stop: &AtomicBool) {
+fn run(projection: &Projection, log: &Log, mut begun: bool, stop: &AtomicBool) {
     let mut seen = 0;
     while !stop.load(Ordering::Acquire) {
         seen = log.wait(seen, WAIT);
+        if !begun {
+            begun = begin(projection, log).is_ok();
+            continue;
+        }
         match catch_up(projection, log) {
             Ok(()) => {}
-            Err(JournalError::Unreachable { .. } | JournalError::Undone { .. }) => std::thread::sleep(WAIT),
+            Err(error) if error.is_passing() => std::thread::sleep(WAIT),
             Err(error) => {
                 projection.view_mut().fault = Some(error.to_string());
                 projection.announce();

@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::event::{Input, Time};
 use crate::journal::{Fetched, JournalError, NewRecord, Records};
 
-use super::now;
 use super::reader::{Message, Met, Reader};
 use super::settings::{Begin, Settings};
 use super::troubles::Troubles;
+use super::{OWN, now};
 
 /// Consumers at most: each has threads and connections. The index, the projection of the API and single looks come to
 /// three or four that read different places of the same partitions.
@@ -23,8 +23,6 @@ const FEEDS_MAX: usize = 6;
 const WAITING_BYTES_MAX: usize = 64 << 20;
 /// How long records that are there may take to come.
 const ANSWER: Duration = Duration::from_secs(20);
-/// Our own topics begin so: what says there that a key is to be forgotten is no record of ours.
-const OWN: &str = "sekisho.";
 /// One wait for them.
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -226,6 +224,7 @@ impl Gathered {
         }
         let block = &mut self.blocks[self.last];
         block.end = message.offset + 1;
+        // What says that a key is to be forgotten is no record of ours.
         if message.tombstone && message.topic.starts_with(OWN) {
             return;
         }

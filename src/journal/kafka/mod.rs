@@ -36,6 +36,8 @@ use marks::Marks;
 use troubles::{Context, Delivered, Troubles};
 use writer::{Append, Failed, Writer};
 
+/// Our own topics begin so.
+pub(super) const OWN: &str = "sekisho.";
 /// The topic of marks, one partition, compacted.
 pub const MARKS: &str = "sekisho.marks";
 /// The header of a record that anybody may have sent.
@@ -99,6 +101,11 @@ impl Kafka {
     /// What is wrong between this process and the brokers now, if anything.
     pub fn trouble(&self) -> Option<String> {
         self.0.troubles.now()
+    }
+
+    /// A fault that whoever asked meets by asking again.
+    pub fn note(&self, error: &JournalError) {
+        self.0.troubles.note(None, &error.to_string());
     }
 
     /// Faults so far.

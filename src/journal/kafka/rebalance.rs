@@ -114,6 +114,8 @@ fn within(client: *mut sys::rd_kafka_t, input: &Input, next: u64) -> Result<u64,
 fn first(client: *mut sys::rd_kafka_t, input: &Input, begin: Begin) -> Result<u64, String> {
     let there = watermarks(client, input)?;
     match begin {
+        // What our own stages wrote is never skipped, wherever reading of logs begins.
+        _ if input.topic.starts_with(super::OWN) => Ok(there.start),
         Begin::Beginning => Ok(there.start),
         Begin::End => Ok(there.end),
         Begin::At(time) => {

@@ -49,7 +49,10 @@ impl Troubles {
         let now = (self.clock)();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.told_at.is_none_or(|told| now.since(told) >= MINUTE);
-        last.now = Some(text.clone());
+        // What follows from a fault says less than the fault.
+        if code.is_some() || last.now.is_none() {
+            last.now = Some(text.clone());
+        }
         if due {
             last.told_at = Some(now);
             drop(last);

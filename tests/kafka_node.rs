@@ -1,0 +1,228 @@
+//! Whole nodes on real brokers: records by a plain producer, outcomes for a plain consumer, and processes that are killed.
+#![expect(clippy::disallowed_methods, reason = "a test starts programs and waits for them")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+mod kafka;
+mod node;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka::Cluster;
+use node::{PROGRAM, Process, until_true};
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use sekisho::event::{Entry, Input, Outcome, SIGNALS, write_json};
+use sekisho::journal::Journal;
+use sekisho::journal::kafka::Kafka;
+use sekisho::node::recorded::Recording;
+
+const PORTS: u16 = 24_000;
+const PARTITIONS: u32 = 4;
+/// Kills of the suite; `SEKISHO_KAFKA_KILLS=n` kills that often.
+const KILLS: u64 = 12;
+
+fn input(topic: &str, partition: u32) -> Input {
+    Input { topic: topic.to_owned(), partition }
+}
+
+/// What a node of the cluster is told. Quiet partitions hold the others only for a moment.
+fn config(cluster: &Cluster) -> String {
+    format!(
+        "http: {{ listen: 127.0.0.1:0 }}\ntime: {{ idle: 3s }}\n\
+         journal: {{ kafka: {{ brokers: [\"{}\"], start: beginning }} }}\n",
+        cluster.bootstrap
+    )
+}
+
+/// Makes the topics by the command, as an operator does.
+fn create_topics(cluster: &Cluster, folder: &std::path::Path) {
+    let path = folder.join("topics.yaml");
+    std::fs::write(&path, config(cluster)).unwrap();
+    let order = |command: &str, more: &[&str]| {
+        let done = Command::new(PROGRAM).args(["topics", command, "--config"]).arg(&path).args(more).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        (done.status.code(), said)
+    };
+    let (status, said) = order("check", &[]);
+    assert!(status == Some(1) && said.contains("sekisho.signals: it is not there"), "{said}");
+    let (status, said) = order("create", &["--partitions", &PARTITIONS.to_string()]);
+    assert!(status == Some(0) && said.contains("sekisho.blocks: created"), "{said}");
+    let (status, said) = order("check", &["-o", "json"]);
+    assert!(status == Some(0) && said.trim() == "[]", "{said}");
+}
+
+/// A producer as anybody has one.
+struct Sender {
+    producer: BaseProducer,
+    sent: BTreeMap<u32, Vec<String>>,
+    count: u64,
+}
+
+impl Sender {
+    fn new(cluster: &Cluster) -> Sender {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &cluster.bootstrap).set("compression.type", "lz4");
+        Sender { producer: config.create().unwrap(), sent: BTreeMap::new(), count: 0 }
+    }
+
+    /// Requests of one client for paths that are not there, spread over all partitions.
+    fn scan(&mut self, client: &str, count: u64) {
+        let time = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+        for _ in 0..count {
+            self.count += 1;
+            let partition = (self.count % u64::from(PARTITIONS)) as u32;
+            let line =
+                format!("{client} - - [{time}] \"GET /old/{}.php HTTP/1.1\" 404 9 \"-\" \"Mozilla/5.0\"", self.count);
+            let record = BaseRecord::<(), str>::to("nginx").partition(partition as i32).payload(&line);
+            self.producer.send(record).unwrap();
+            self.sent.entry(partition).or_default().push(line);
+        }
+        self.producer.flush(Duration::from_secs(30)).unwrap();
+    }
+}
+
+/// All committed values of a partition.
+fn values(kafka: &Kafka, topic: &str, partition: u32) -> Vec<Vec<u8>> {
+    let (mut next, mut found) = (0, Vec::new());
+    loop {
+        let blocks = kafka.read(&input(topic, partition), next, 1 << 20).unwrap();
+        let Some(last) = blocks.last() else { return found };
+        next = last.offsets().end;
+        found.extend(blocks.iter().flat_map(|block| block.iter()).map(|record| record.value.to_vec()));
+    }
+}
+
+/// How far the packs of each partition say it was judged; they tile without gap or overlap.
+fn judged(kafka: &Kafka) -> BTreeMap<u32, u64> {
+    let mut next: BTreeMap<u32, u64> = BTreeMap::new();
+    for value in values(kafka, SIGNALS, 0) {
+        if let Entry::Pack(pack) = Entry::decode(&value).unwrap() {
+            assert_eq!(pack.input.topic, "nginx");
+            let known = next.entry(pack.input.partition).or_insert(pack.from);
+            assert_eq!(pack.from, *known, "{:?}: a gap or an overlap", pack.input);
+            *known = pack.to;
+        }
+    }
+    next
+}
+
+/// Every record is in the packs once; outcomes are unique, and are the fold of the signals, byte for byte.
+fn check(cluster: &Cluster, sent: &BTreeMap<u32, Vec<String>>) -> Vec<serde_json::Value> {
+    let kafka = Arc::new(cluster.open("checks"));
+    for (partition, lines) in sent {
+        let there: Vec<String> =
+            values(&kafka, "nginx", *partition).into_iter().map(|value| String::from_utf8(value).unwrap()).collect();
+        assert_eq!(&there, lines, "what was sent is there, in order");
+        assert_eq!(judged(&kafka).get(partition), Some(&(lines.len() as u64)), "partition {partition}");
+    }
+    let topics = ["sekisho.alerts", "sekisho.blocks", "sekisho.incidents"];
+    let mut folded: BTreeMap<&str, Vec<Vec<u8>>> = topics.iter().map(|topic| (*topic, Vec::new())).collect();
+    let end = kafka.partitions(SIGNALS).unwrap()[0].1.end;
+    let mut recording = Recording::up_to(Arc::clone(&kafka), end).unwrap();
+    while let Some(step) = recording.step().unwrap() {
+        for outcome in &step.outcomes {
+            let (topic, mut line) = (topic_of(outcome), Vec::new());
+            match outcome {
+                Outcome::Alert(alert) => write_json(alert, &mut line),
+                Outcome::Block(block) => write_json(block, &mut line),
+                Outcome::Lift(lift) => write_json(lift, &mut line),
+                Outcome::Incident(incident) => write_json(incident, &mut line),
+                Outcome::DeadLetter(letter) => write_json(letter, &mut line),
+            }
+            .unwrap();
+            folded.entry(topic).or_default().push(line);
+        }
+    }
+    for topic in topics {
+        assert!(values(&kafka, topic, 0) == folded[topic], "{topic} is not the fold of the signals");
+    }
+    let json = |bytes: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    let alerts: Vec<_> = folded["sekisho.alerts"].iter().map(json).collect();
+    let ids: BTreeSet<_> = alerts.iter().map(|alert| alert["event"]["id"].to_string()).collect();
+    assert_eq!(ids.len(), alerts.len(), "an alert is there twice");
+    folded["sekisho.blocks"].iter().map(json).collect()
+}
+
+fn topic_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Alert(_) => "sekisho.alerts",
+        Outcome::Block(_) | Outcome::Lift(_) => "sekisho.blocks",
+        Outcome::Incident(_) => "sekisho.incidents",
+        Outcome::DeadLetter(_) => "sekisho.dead-letters",
+    }
+}
+
+fn blocked(node: &Process) -> BTreeSet<String> {
+    let blocks = node.get("/api/v1/blocks");
+    let targets = blocks["blocks"].as_array().unwrap().iter();
+    targets.map(|block| block["target"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn records_of_a_plain_producer_become_blocks_and_can_be_found() {
+    let (cluster, folder) = (Cluster::start(1, PORTS), tempfile::tempdir().unwrap());
+    create_topics(&cluster, folder.path());
+    let mut sender = Sender::new(&cluster);
+    sender.scan("50.128.1.7", 60);
+    let node = Process::start(folder.path(), &config(&cluster));
+    until_true("a block", || blocked(&node).contains("50.128.1.7/32"));
+    until_true("all in the index", || node.get("/api/v1/search?query=client.ip:50.128.1.7&limit=1")["total"] == 60);
+    // By its own door, and by an operator.
+    let line = "50.128.1.9 - - [30/Nov/2026:07:00:00 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"Mozilla/5.0\"\n";
+    assert_eq!(node.post("nginx", "Idempotency-Key: one\r\n", line.as_bytes()).status, 200);
+    assert_eq!(node.post("nginx", "Idempotency-Key: one\r\n", line.as_bytes()).status, 200);
+    until_true("its line", || node.get("/api/v1/search?query=client.ip:50.128.1.9&limit=1")["total"] == 1);
+    let ordered = node.ask(
+        "POST",
+        "/api/v1/blocks",
+        "Content-Type: application/json\r\n",
+        br#"{"target":"50.128.2.2","ttl":"1h","reason":"by hand"}"#,
+    );
+    assert!(ordered.status == 200 || ordered.status == 201, "{} {}", ordered.status, ordered.text);
+    assert_eq!(node.ask("DELETE", "/api/v1/blocks/50.128.1.7", "", b"").status, 200);
+    assert!(!blocked(&node).contains("50.128.1.7/32"), "it was lifted");
+    assert!(node.finish().success());
+    let kafka = cluster.open("tombstones");
+    let blocks = values(&kafka, "sekisho.blocks", 0);
+    assert_eq!(blocks.len(), 3, "two blocks and a lift; what follows the lift has no value");
+}
+
+#[test]
+fn killed_processes_lose_and_repeat_nothing() {
+    let (cluster, folders) = (Cluster::start(1, PORTS), [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
+    create_topics(&cluster, folders[0].path());
+    let mut sender = Sender::new(&cluster);
+    let config = config(&cluster);
+    let mut nodes: Vec<_> = folders.iter().map(|folder| Some(Process::start(folder.path(), &config))).collect();
+    let kills = std::env::var("SEKISHO_KAFKA_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    for kill in 0..kills {
+        sender.scan(&format!("50.128.{}.7", kill % 250), 60);
+        let which = (kill % 2) as usize;
+        // Both live while the other one is killed in the middle of its work.
+        nodes[which] = None;
+        nodes[which] = Some(Process::start(folders[which].path(), &config));
+    }
+    let kafka = cluster.open("looks");
+    let all = |wanted: &BTreeMap<u32, Vec<String>>| {
+        let judged = judged(&kafka);
+        wanted.iter().all(|(partition, lines)| judged.get(partition) == Some(&(lines.len() as u64)))
+    };
+    until_true("all records judged", || all(&sender.sent));
+    until_true("the last block", || {
+        blocked(nodes[0].as_ref().unwrap()).contains(&format!("50.128.{}.7/32", (kills - 1) % 250))
+    });
+    for node in nodes.into_iter().flatten() {
+        assert!(node.finish().success());
+    }
+    let blocks = check(&cluster, &sender.sent);
+    let targets: BTreeSet<_> = blocks.iter().filter_map(|block| block["target"].as_str()).collect();
+    assert_eq!(targets.len() as u64, kills.min(250), "every client once: {targets:?}");
+    for folder in &folders {
+        let verified = sekisho::index::verify(&folder.path().join("data/index"), || true).unwrap();
+        assert!(verified.faults.is_empty(), "{:?}", verified.faults);
+        assert_eq!(verified.documents, sender.count, "each replica holds every record once");
+    }
+}
