@@ -105,6 +105,10 @@ impl Feed {
         end: &dyn Fn() -> Result<u64, JournalError>,
     ) -> Result<Vec<Fetched>, JournalError> {
         if self.cursors.get(input).is_none_or(|cursor| cursor.next != from) {
+            // An end that nobody reads on from costs one question, and no consumer a move.
+            if from >= end()? {
+                return Ok(Vec::new());
+            }
             self.cursors.insert(input.clone(), Cursor { next: from, fetched: from, ..Cursor::default() });
             self.assign()?;
         }

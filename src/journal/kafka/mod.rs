@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use crate::event::{Input, Time};
 use crate::journal::{Commit, Committed, Fetched, Journal, JournalError, Mark, Records, Subscription};
@@ -137,10 +138,28 @@ impl Shared {
     }
 
     fn range(&self, input: &Input) -> Result<Range<u64>, JournalError> {
-        let partition = i32::try_from(input.partition).unwrap_or(i32::MAX);
-        let asked = self.asker.fetch_watermarks(&input.topic, partition, ANSWER);
-        let (low, high) = asked.map_err(|error| undone(&error))?;
-        Ok(u64::try_from(low).unwrap_or(0)..u64::try_from(high).unwrap_or(0))
+        Ok(self.ranges(std::slice::from_ref(input))?.into_iter().next().unwrap_or_default())
+    }
+
+    /// The offsets of partitions, from the log's start to what is committed: two questions, however many they are.
+    fn ranges(&self, inputs: &[Input]) -> Result<Vec<Range<u64>>, JournalError> {
+        let starts = self.places(inputs, Offset::Beginning)?;
+        let ends = self.places(inputs, Offset::End)?;
+        Ok(starts.into_iter().zip(ends).map(|(start, end)| start..end.max(start)).collect())
+    }
+
+    fn places(&self, inputs: &[Input], which: Offset) -> Result<Vec<u64>, JournalError> {
+        let mut list = TopicPartitionList::with_capacity(inputs.len());
+        for Input { topic, partition } in inputs {
+            let partition = i32::try_from(*partition).unwrap_or(i32::MAX);
+            list.add_partition_offset(topic, partition, which).map_err(|error| undone(&error))?;
+        }
+        let found = self.asker.offsets_for_times(list, ANSWER).map_err(|error| undone(&error))?;
+        let one = |element: TopicPartitionListElem<'_>| {
+            element.error().map_err(|error| undone(&error))?;
+            Ok(reader::offset_of(element.offset()).unwrap_or_default())
+        };
+        found.elements().into_iter().map(one).collect()
     }
 
     fn read(&self, input: &Input, from: u64, bytes: usize) -> Result<Vec<Fetched>, JournalError> {
@@ -242,7 +261,12 @@ impl Journal for Kafka {
 
     fn partitions(&self, topic: &str) -> Result<Vec<(Input, Range<u64>)>, JournalError> {
         let inputs = (0..self.0.count(topic)?).map(|partition| Input { topic: topic.to_owned(), partition });
-        inputs.map(|input| self.0.range(&input).map(|range| (input, range))).collect()
+        let inputs: Vec<Input> = inputs.collect();
+        if inputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ranges = self.0.ranges(&inputs)?;
+        Ok(inputs.into_iter().zip(ranges).collect())
     }
 
     fn topics(&self) -> Result<Vec<String>, JournalError> {

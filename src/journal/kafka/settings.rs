@@ -20,6 +20,8 @@ pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// A member that says nothing for so long is taken for dead: a killed host's partitions stand still until then.
 const SESSION_TIMEOUT_MS: &str = "8000";
 const HEARTBEAT_MS: &str = "1000";
+/// A reader is moved from place to place: what it waits for elsewhere holds up what it is asked for now.
+const READER_WAIT_MS: &str = "50";
 /// The largest record we write or read: a part of a state, with room for its key.
 pub const RECORD_BYTES_MAX: usize = 17 << 20;
 
@@ -90,6 +92,7 @@ impl Settings {
         // A position is always given (rule 17): without one nothing is read at all.
         config.set("auto.offset.reset", "error").set("isolation.level", "read_committed").set("check.crcs", "true");
         config.set("enable.partition.eof", "true").set("fetch.queue.backoff.ms", "5");
+        config.set("fetch.wait.max.ms", READER_WAIT_MS);
         config.set("fetch.max.bytes", "52428800").set("receive.message.max.bytes", (64 << 20).to_string());
         config.set("queued.max.messages.kbytes", "16384").set("queued.min.messages", "10000");
         config
@@ -98,6 +101,7 @@ impl Settings {
     /// A member of a stage's group.
     pub fn member(&self, stage: &str) -> ClientConfig {
         let mut config = self.reader();
+        config.remove("fetch.wait.max.ms");
         config.set("group.id", format!("sekisho-{stage}")).set("enable.partition.eof", "false");
         config.set("group.instance.id", format!("{stage}-{}", self.instance));
         config.set("partition.assignment.strategy", "cooperative-sticky");
