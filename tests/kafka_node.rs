@@ -88,7 +88,14 @@ impl Sender {
 fn values(kafka: &Kafka, topic: &str, partition: u32) -> Vec<Vec<u8>> {
     let (mut next, mut found) = (0, Vec::new());
     loop {
-        let blocks = kafka.read(&input(topic, partition), next, 1 << 20).unwrap();
+        let blocks = match kafka.read(&input(topic, partition), next, 1 << 20) {
+            // A broker that was just killed.
+            Err(error) if error.is_passing() => {
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
+            }
+            other => other.unwrap(),
+        };
         let Some(last) = blocks.last() else { return found };
         next = last.offsets().end;
         found.extend(blocks.iter().flat_map(|block| block.iter()).map(|record| record.value.to_vec()));
@@ -225,4 +232,74 @@ fn killed_processes_lose_and_repeat_nothing() {
         assert!(verified.faults.is_empty(), "{:?}", verified.faults);
         assert_eq!(verified.documents, sender.count, "each replica holds every record once");
     }
+}
+
+/// Two nodes, and a thread's worth of traffic until everything is judged.
+struct Pair {
+    cluster: Cluster,
+    folders: [tempfile::TempDir; 2],
+    sender: Sender,
+    kafka: Kafka,
+}
+
+impl Pair {
+    fn new(brokers: u16) -> Pair {
+        let (cluster, folders) =
+            (Cluster::start(brokers, PORTS), [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
+        create_topics(&cluster, folders[0].path());
+        let (sender, kafka) = (Sender::new(&cluster), cluster.open("looks"));
+        Pair { cluster, folders, sender, kafka }
+    }
+
+    fn start(&self, which: usize) -> Process {
+        Process::start(self.folders[which].path(), &config(&self.cluster))
+    }
+
+    fn is_judged(&self) -> bool {
+        let judged = judged(&self.kafka);
+        self.sender.sent.iter().all(|(partition, lines)| judged.get(partition) == Some(&(lines.len() as u64)))
+    }
+}
+
+fn signal(process: &Process, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(process.id().to_string()).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn a_process_that_stood_still_writes_nothing_of_before() {
+    let mut pair = Pair::new(1);
+    let zombie = pair.start(0);
+    pair.sender.scan("50.129.1.7", 60);
+    until_true("a first block", || blocked(&zombie).contains("50.129.1.7/32"));
+    let other = pair.start(1);
+    for round in 2..4 {
+        pair.sender.scan(&format!("50.129.{round}.7"), 60);
+        // In the middle of whatever it does; longer than its group waits for it.
+        signal(&zombie, "STOP");
+        until_true("its work is the other's", || pair.is_judged());
+        until_true("the block", || blocked(&other).contains(&format!("50.129.{round}.7/32")));
+        pair.sender.scan(&format!("50.130.{round}.7"), 60);
+        signal(&zombie, "CONT");
+        until_true("all judged", || pair.is_judged());
+        until_true("the zombie's view", || blocked(&zombie).contains(&format!("50.130.{round}.7/32")));
+    }
+    assert!(zombie.finish().success() && other.finish().success());
+    let blocks = check(&pair.cluster, &pair.sender.sent);
+    assert_eq!(blocks.len(), 5, "every client once");
+}
+
+#[test]
+fn a_broker_that_is_killed_is_waited_for() {
+    let mut pair = Pair::new(1);
+    let nodes = [pair.start(0), pair.start(1)];
+    for round in 1..4 {
+        pair.sender.scan(&format!("50.131.{round}.7"), 60);
+        pair.cluster.order("kill", &["1"]);
+        pair.cluster.order("restart", &["1"]);
+        until_true("all judged", || pair.is_judged());
+    }
+    until_true("the last block", || nodes.iter().all(|node| blocked(node).contains("50.131.3.7/32")));
+    assert!(nodes.into_iter().all(|node| node.finish().success()));
+    assert_eq!(check(&pair.cluster, &pair.sender.sent).len(), 3, "every client once");
 }

@@ -47,6 +47,11 @@ impl Cluster {
         Cluster { bootstrap: bootstrap.to_owned(), folder }
     }
 
+    /// One of the script's commands, as `kill` of a node.
+    pub fn order(&self, command: &str, rest: &[&str]) -> String {
+        run(self.folder.path(), &[command], rest)
+    }
+
     /// What a process of this name opens it with.
     pub fn settings(&self, instance: &str) -> Settings {
         Settings {
