@@ -276,6 +276,8 @@ fn the_log_and_the_index_on_disk() {
     assert!(node.disk(0, &["index", "rebuild"]).contains("read again"));
     assert!(node.disk(0, &["index", "verify"]).starts_with("whole: 6 events"));
     assert!(node.disk(0, &["index", "rebuild", "--all"]).contains("6 records are indexed"));
+    let audited = node.disk(0, &["audit"]);
+    assert!(audited.contains("nginx/0") && audited.contains("every record was judged once"), "{audited}");
     let file = listed[0]["file"].as_str().unwrap();
     let mut bytes = std::fs::read(file).unwrap();
     let at = listed[0]["bytes"].as_u64().unwrap() as usize / 2;

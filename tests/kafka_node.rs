@@ -22,7 +22,7 @@ use sekisho::node::recorded::Recording;
 const PORTS: u16 = 24_000;
 const PARTITIONS: u32 = 4;
 /// Kills of the suite; `SEKISHO_KAFKA_KILLS=n` kills that often.
-const KILLS: u64 = 12;
+const KILLS: u64 = 50;
 
 fn input(topic: &str, partition: u32) -> Input {
     Input { topic: topic.to_owned(), partition }
@@ -221,9 +221,30 @@ fn killed_processes_lose_and_repeat_nothing() {
     until_true("the last block", || {
         blocked(nodes[0].as_ref().unwrap()).contains(&format!("50.128.{}.7/32", (kills - 1) % 250))
     });
+    let audit = || {
+        let done = Command::new(PROGRAM)
+            .args(["audit", "-o", "json", "--config"])
+            .arg(folders[0].path().join("sekisho.yaml"))
+            .output();
+        let done = done.unwrap();
+        assert!(
+            done.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr)
+        );
+        serde_json::from_slice::<serde_json::Value>(&done.stdout).unwrap()
+    };
+    assert_eq!(audit()["holds"], true, "while they run");
     for node in nodes.into_iter().flatten() {
         assert!(node.finish().success());
     }
+    let audited = audit();
+    assert!(
+        audited["holds"] == true && audited["inputs"].as_array().unwrap().len() == PARTITIONS as usize,
+        "{audited}"
+    );
+    assert_eq!(audited["outputs"][0]["same"].as_u64(), Some(values(&kafka, "sekisho.alerts", 0).len() as u64));
     let blocks = check(&cluster, &sender.sent);
     let targets: BTreeSet<_> = blocks.iter().filter_map(|block| block["target"].as_str()).collect();
     assert_eq!(targets.len() as u64, kills.min(250), "every client once: {targets:?}");

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod allow;
+mod audit;
 mod blocks;
 mod check;
 mod config;
@@ -75,6 +76,8 @@ enum Command {
     Journal(journal::Arguments),
     /// Check the index of a data directory, or make it again from the journal
     Index(index::Arguments),
+    /// Prove from the journal that every record was judged once and every outcome follows
+    Audit(audit::Arguments),
     /// Make and check the topics of a Kafka cluster
     Topics(topics::Arguments),
     /// Judge logs from files: alerts, blocks, lifts and incidents as files
@@ -123,6 +126,7 @@ fn run(command: Command) -> Result<Status, CliError> {
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Index(arguments) => index::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Topics(arguments) => topics::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),

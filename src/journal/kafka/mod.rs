@@ -109,6 +109,21 @@ impl Kafka {
         self.0.troubles.note(None, &error.to_string());
     }
 
+    /// What the group of a stage has committed in one input, whoever is its member now.
+    ///
+    /// # Errors
+    /// [`JournalError::Undone`] where the brokers do not answer.
+    pub fn committed(&self, stage: &str, input: &Input) -> Result<Option<u64>, JournalError> {
+        let mut config = self.0.settings.member(stage);
+        config.remove("group.instance.id");
+        let context = Context::new(Arc::clone(&self.0.troubles), self.0.settings.token_file.clone());
+        let asker: BaseConsumer<Context> = config.create_with_context(context).map_err(|error| undone(&error))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&input.topic, i32::try_from(input.partition).unwrap_or(i32::MAX));
+        let found = asker.committed_offsets(list, ANSWER).map_err(|error| undone(&error))?;
+        Ok(found.elements().first().and_then(|element| reader::offset_of(element.offset())))
+    }
+
     /// Faults so far.
     pub fn troubles(&self) -> u64 {
         self.0.troubles.count()
