@@ -324,3 +324,53 @@ fn a_broker_that_is_killed_is_waited_for() {
     assert!(nodes.into_iter().all(|node| node.finish().success()));
     assert_eq!(check(&pair.cluster, &pair.sender.sent).len(), 3, "every client once");
 }
+
+/// The README's consumer, as it is written there.
+fn example() -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, behind) = readme.split_once("```python\n").unwrap();
+    behind.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_consumer_of_the_readme_keeps_a_deny_list() {
+    let mut pair = Pair::new(1);
+    let script = pair.folders[1].path().join("deny.py");
+    std::fs::write(&script, example()).unwrap();
+    let libraries = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python");
+    let mut consumer = Command::new("python3")
+        .arg(&script)
+        .arg(&pair.cluster.bootstrap)
+        .env("PYTHONPATH", libraries)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = std::io::BufReader::new(consumer.stdout.take().unwrap());
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        std::io::BufRead::lines(out).map_while(Result::ok).for_each(|line| drop(said.send(line)));
+    });
+    let mut denies = |wanted: &[&str]| {
+        until_true("the list", || {
+            assert!(
+                consumer.try_wait().unwrap().is_none(),
+                "is kafka-python in target/python? tests/run puts it there"
+            );
+            let list = heard.try_iter().last();
+            list.is_some_and(|list| {
+                let list: BTreeMap<String, String> = serde_json::from_str(&list).unwrap();
+                list.keys().map(String::as_str).collect::<Vec<_>>() == wanted
+            })
+        });
+    };
+    let node = pair.start(0);
+    pair.sender.scan("50.132.1.7", 60);
+    denies(&["50.132.1.7/32"]);
+    pair.sender.scan("50.132.2.7", 60);
+    denies(&["50.132.1.7/32", "50.132.2.7/32"]);
+    assert_eq!(node.ask("DELETE", "/api/v1/blocks/50.132.1.7", "", b"").status, 200);
+    denies(&["50.132.2.7/32"]);
+    assert!(node.finish().success());
+    consumer.kill().unwrap();
+    consumer.wait().unwrap();
+}
