@@ -59,13 +59,14 @@ struct Sender {
     producer: BaseProducer,
     sent: BTreeMap<u32, Vec<String>>,
     count: u64,
+    topic: &'static str,
 }
 
 impl Sender {
     fn new(cluster: &Cluster) -> Sender {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &cluster.bootstrap).set("compression.type", "lz4");
-        Sender { producer: config.create().unwrap(), sent: BTreeMap::new(), count: 0 }
+        Sender { producer: config.create().unwrap(), sent: BTreeMap::new(), count: 0, topic: "nginx" }
     }
 
     /// Requests of one client for paths that are not there, spread over all partitions.
@@ -76,7 +77,7 @@ impl Sender {
             let partition = (self.count % u64::from(PARTITIONS)) as u32;
             let line =
                 format!("{client} - - [{time}] \"GET /old/{}.php HTTP/1.1\" 404 9 \"-\" \"Mozilla/5.0\"", self.count);
-            let record = BaseRecord::<(), str>::to("nginx").partition(partition as i32).payload(&line);
+            let record = BaseRecord::<(), str>::to(self.topic).partition(partition as i32).payload(&line);
             self.producer.send(record).unwrap();
             self.sent.entry(partition).or_default().push(line);
         }
@@ -323,6 +324,25 @@ fn a_broker_that_is_killed_is_waited_for() {
     until_true("the last block", || nodes.iter().all(|node| blocked(node).contains("50.131.3.7/32")));
     assert!(nodes.into_iter().all(|node| node.finish().success()));
     assert_eq!(check(&pair.cluster, &pair.sender.sent).len(), 3, "every client once");
+}
+
+#[test]
+fn topics_that_fit_a_pattern_are_read_also_those_that_appear_later() {
+    let mut pair = Pair::new(1);
+    let node = pair.start(0);
+    pair.sender.scan("50.133.1.7", 60);
+    until_true("a block", || blocked(&node).contains("50.133.1.7/32"));
+    let partitions = PARTITIONS.to_string();
+    pair.cluster.order("topics", &["--create", "--topic", "nginx-web.2", "--partitions", &partitions]);
+    pair.sender.topic = "nginx-web.2";
+    pair.sender.scan("50.133.2.7", 60);
+    until_true("a block of the other topic", || blocked(&node).contains("50.133.2.7/32"));
+    until_true("its lines", || node.get("/api/v1/search?query=client.ip:50.133.2.7&limit=1")["total"] == 60);
+    let found = node.get("/api/v1/search?query=client.ip:50.133.2.7&limit=1");
+    assert_eq!(found["hits"][0]["sekisho"]["pipeline"], "nginx");
+    assert_eq!(found["hits"][0]["sekisho"]["position"]["topic"], "nginx-web.2");
+    assert!(node.metric("sekisho_records_total", "nginx") == 120);
+    assert!(node.finish().success());
 }
 
 /// The README's consumer, as it is written there.

@@ -23,7 +23,7 @@ use crate::config::{Config, TimeSettings};
 use crate::decode;
 use crate::detect::{LogSource, Matcher, Plans, Rule};
 use crate::document::{Fault, Faults, nearest};
-use crate::event::{CatalogHash, RuleIndex, ServiceIndex};
+use crate::event::{CatalogHash, RuleIndex, ServiceIndex, topic_fits};
 use crate::{enrich, respond};
 
 pub use builtin::built_in;
@@ -154,6 +154,27 @@ impl Catalog {
     /// The pipeline of a name.
     pub fn pipeline_named(&self, name: &str) -> Option<PipelineIndex> {
         self.pipelines.iter().position(|pipeline| pipeline.name == name).map(PipelineIndex)
+    }
+
+    /// The pipeline that reads a topic: the one of its name, else the first that names it, else the first whose pattern it
+    /// fits.
+    pub fn pipeline_of(&self, topic: &str) -> Option<PipelineIndex> {
+        let named = |fits: &dyn Fn(&str) -> bool| {
+            let reads = |pipeline: &Pipeline| pipeline.topics.iter().any(|pattern| fits(pattern));
+            self.pipelines.iter().position(reads).map(PipelineIndex)
+        };
+        self.pipeline_named(topic)
+            .or_else(|| named(&|pattern| pattern == topic))
+            .or_else(|| named(&|pattern| topic_fits(pattern, topic)))
+    }
+
+    /// The topics that are read: by name, and by pattern.
+    pub fn topics(&self) -> Vec<String> {
+        let of = |pipeline: &Pipeline| [vec![pipeline.name.clone()], pipeline.topics.clone()].concat();
+        let mut topics: Vec<String> = self.pipelines.iter().flat_map(of).collect();
+        topics.sort();
+        topics.dedup();
+        topics
     }
 
     /// The pipeline of a name; or else a message that says which there are.

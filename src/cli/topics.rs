@@ -104,7 +104,8 @@ fn tell(format: Format, made: &[(String, Made)], found: &[Finding]) -> Result<St
             made.iter().try_for_each(|(topic, made)| out.line(&format!("{topic}: {}", word(made))))?;
             for Finding { topic, fault, what, advice } in found {
                 let kind = if *fault { "error" } else { "advice" };
-                out.line(&format!("{kind}: {topic}: {what}\n  = {advice}"))?;
+                out.line(&format!("{kind}: {topic}: {what}"))?;
+                out.line(&format!("  = {advice}"))?;
             }
             if found.is_empty() {
                 out.line("every topic is as it must be")?;

@@ -23,7 +23,7 @@ pub use field::{Address, Field, Number, Text};
 pub use finding::{Entity, EntityKind, Finding, Member, Severity, Window};
 pub use json::write_json;
 pub use outcome::Outcome;
-pub use position::{Input, Place, Position, Span};
+pub use position::{Input, OWN_TOPICS, Place, Position, Span, topic_fits};
 pub use record::{LINE_BYTES_MAX, Record};
 pub use signal::{
     CatalogHash, Client, Counts, Pack, RuleIndex, ServiceIndex, Signal, Standing, Tally, Value, client_key,

@@ -47,3 +47,44 @@ impl Input {
         Span { topic: self.topic.clone(), partition: self.partition, from: first, to: last + 1 }
     }
 }
+
+/// Topics of our own begin so; no pattern means them.
+pub const OWN_TOPICS: &str = "sekisho.";
+
+/// Whether a topic is the one of this name, or fits this pattern: `*` stands for any characters, also for none.
+pub fn topic_fits(pattern: &str, topic: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == topic };
+    let Some(mut left) = topic.strip_prefix(head).filter(|_| !topic.starts_with(OWN_TOPICS)) else { return false };
+    let Some((middles, tail)) = rest.rsplit_once('*').or(Some(("", rest))) else { return false };
+    for middle in middles.split('*').filter(|middle| !middle.is_empty()) {
+        let Some((_, behind)) = left.split_once(middle) else { return false };
+        left = behind;
+    }
+    left.ends_with(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_names() {
+        for (pattern, topic, fits) in [
+            ("nginx", "nginx", true),
+            ("nginx", "nginx-a", false),
+            ("nginx-*", "nginx-", true),
+            ("nginx-*", "nginx-a.b", true),
+            ("nginx-*", "nginx", false),
+            ("*-logs", "web-logs", true),
+            ("*-logs", "web-logs-old", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("*", "anything", true),
+            ("*", "sekisho.signals", false),
+            ("sekisho.signals", "sekisho.signals", true),
+        ] {
+            assert_eq!(topic_fits(pattern, topic), fits, "{pattern} {topic}");
+        }
+    }
+}

@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::event::{Input, Time};
+use crate::event::{Input, Time, topic_fits};
 
 pub mod embedded;
 mod error;
@@ -60,7 +60,7 @@ pub struct Committed {
     pub sequence: u64,
 }
 
-/// Which partitions a stage reads: all of these topics, also those that appear later.
+/// Which partitions a stage reads: all of these topics, by name or by pattern with `*`, also those that appear later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subscription {
     pub topics: Vec<String>,
@@ -74,7 +74,7 @@ impl Subscription {
 
     /// Whether this input is one of them.
     pub fn covers(&self, input: &Input) -> bool {
-        self.topics.contains(&input.topic)
+        self.topics.iter().any(|pattern| topic_fits(pattern, &input.topic))
     }
 }
 

@@ -92,11 +92,11 @@ impl<J: Journal> Indexer<J> {
     pub fn step(&mut self) -> Result<u64, IndexerError> {
         let mut records = 0;
         let known = self.writer.positions();
-        for pipeline in 0..self.catalog.pipelines.len() {
-            let partitions = self.journal.partitions(&self.catalog.pipelines[pipeline].name)?;
-            for (input, range) in partitions {
+        for topic in self.journal.topics()? {
+            let Some(pipeline) = self.catalog.pipeline_of(&topic) else { continue };
+            for (input, range) in self.journal.partitions(&topic)? {
                 let next = known.iter().find(|(known, _)| *known == input).map(|(_, next)| *next);
-                records += self.partition(PipelineIndex(pipeline), &input, (next, range))?;
+                records += self.partition(pipeline, &input, (next, range))?;
             }
         }
         if self.writer.is_due() {
@@ -231,7 +231,7 @@ impl<J: Journal> Indexer<J> {
     /// What a split under repair has read of one input.
     fn mend_input(&mut self, rebuild: &mut Rebuild, input: &Input, range: Range<u64>) -> Result<(), IndexerError> {
         // Of a pipeline that is no more, nothing can be read.
-        let pipeline = self.catalog.pipeline_named(&input.topic);
+        let pipeline = self.catalog.pipeline_of(&input.topic);
         let mut next = range.start;
         while let Some(pipeline) = pipeline.filter(|_| next < range.end) {
             let blocks = self.journal.read(input, next, READ_BYTES)?;

@@ -66,8 +66,7 @@ impl<S: Stage> Ingester<S> {
         text: &CatalogText,
     ) -> Result<Ingester<S>, NodeError> {
         announce(journal, &catalog, text)?;
-        let topics = catalog.pipelines.iter().map(|pipeline| pipeline.name.clone());
-        let stage = journal.stage(STAGE, Subscription::topics(topics))?;
+        let stage = journal.stage(STAGE, Subscription::topics(catalog.topics()))?;
         Ok(Ingester {
             stage,
             examiners: catalog.pipelines.iter().map(|_| None).collect(),
@@ -141,7 +140,7 @@ impl<S: Stage> Ingester<S> {
 
     /// The index of an input; `None` where no pipeline reads its topic.
     fn input(&mut self, input: &Input) -> Option<usize> {
-        let pipeline = self.catalog.pipeline_named(&input.topic)?;
+        let pipeline = self.catalog.pipeline_of(&input.topic)?;
         let state = || self.stage.note(input).and_then(|note| postcard::from_bytes(&note).ok()).unwrap_or_default();
         let index = self.ingest.input(input, state);
         if index == self.inputs.len() {

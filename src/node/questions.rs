@@ -159,8 +159,10 @@ impl<J: Journal> Source<J> {
     /// The raw partitions of every pipeline.
     fn partitions(&self) -> Result<Vec<(Input, std::ops::Range<u64>)>, SearchFault> {
         let mut all = Vec::new();
-        for pipeline in &self.catalog.pipelines {
-            all.extend(self.journal.partitions(&pipeline.name).map_err(unavailable)?);
+        for topic in self.journal.topics().map_err(unavailable)? {
+            if self.catalog.pipeline_of(&topic).is_some() {
+                all.extend(self.journal.partitions(&topic).map_err(unavailable)?);
+            }
         }
         Ok(all)
     }
@@ -207,7 +209,7 @@ impl<'c> Readers<'c> {
 
     /// Shows every event of a block. A topic that no pipeline reads has none.
     fn each(&mut self, block: &Fetched, show: &mut dyn FnMut(&Entry<'_>)) {
-        let Some(pipeline) = self.catalog.pipeline_named(&block.input.topic) else { return };
+        let Some(pipeline) = self.catalog.pipeline_of(&block.input.topic) else { return };
         let reader = self.readers.entry(pipeline.0).or_insert_with(|| Reader::new(Arc::clone(self.catalog), pipeline));
         let name = &self.catalog.pipeline(pipeline).name;
         for record in block {

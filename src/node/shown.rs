@@ -56,8 +56,10 @@ pub fn name<J: Journal + 'static>(metrics: &Metrics, lent: &Lent<J>) {
     process::name(metrics);
     for pipeline in &lent.judging.pipelines {
         for (name, help, read) in OF_PIPELINE {
-            let (shared, topic) = (Arc::clone(&lent.shared), pipeline.name.clone());
-            let sum = move || shared.gauges.inputs().iter().filter(|gauge| gauge.input.topic == topic).map(read).sum();
+            let (shared, catalog) = (Arc::clone(&lent.shared), Arc::clone(&lent.judging));
+            let index = catalog.pipeline_named(&pipeline.name);
+            let is_of = move |gauge: &&InputGauge| catalog.pipeline_of(&gauge.input.topic) == index;
+            let sum = move || shared.gauges.inputs().iter().filter(&is_of).map(read).sum();
             metrics.read_counter(name, help, &[("pipeline", &pipeline.name)], sum);
         }
     }

@@ -38,7 +38,7 @@ use troubles::{Context, Delivered, Troubles};
 use writer::{Append, Failed, Writer};
 
 /// Our own topics begin so.
-pub(super) const OWN: &str = "sekisho.";
+pub(super) use crate::event::OWN_TOPICS as OWN;
 /// The topic of marks, one partition, compacted.
 pub const MARKS: &str = "sekisho.marks";
 /// The header of a record that anybody may have sent.
@@ -47,6 +47,8 @@ pub(super) const SPOOFABLE: &CStr = c"sekisho-spoofable";
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long the number of a topic's partitions is believed: it seldom grows.
 const COUNT_FOR: Duration = Duration::from_secs(30);
+/// How long the list of all topics is believed.
+const NAMES_FOR: Duration = Duration::from_secs(5);
 /// Nobody tells of other processes' commits: whoever waits for one looks so often.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -60,6 +62,7 @@ struct Shared {
     /// Asks about topics and offsets, and reads nothing.
     asker: BaseConsumer<Context>,
     counts: Mutex<BTreeMap<String, (Instant, u32)>>,
+    names: Mutex<Option<(Instant, Vec<String>)>>,
     feeds: Mutex<Feeds>,
     door: Mutex<Writer>,
     marks: Mutex<Marks>,
@@ -91,6 +94,7 @@ impl Kafka {
             troubles,
             asker,
             counts: Mutex::default(),
+            names: Mutex::default(),
             feeds: Mutex::default(),
             door,
             marks: Mutex::default(),
@@ -285,10 +289,17 @@ impl Journal for Kafka {
     }
 
     fn topics(&self) -> Result<Vec<String>, JournalError> {
+        let mut known = held(&self.0.names);
+        if let Some((asked, names)) = &*known
+            && asked.elapsed() < NAMES_FOR
+        {
+            return Ok(names.clone());
+        }
         let metadata = self.0.asker.fetch_metadata(None, ANSWER).map_err(|error| undone(&error))?;
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         let mut names: Vec<String> = names.filter(|name| !name.starts_with("__")).collect();
         names.sort();
+        *known = Some((now(), names.clone()));
         Ok(names)
     }
 

@@ -107,6 +107,8 @@ impl Settings {
         config.set("partition.assignment.strategy", "cooperative-sticky");
         config.set("session.timeout.ms", SESSION_TIMEOUT_MS).set("heartbeat.interval.ms", HEARTBEAT_MS);
         config.set("max.poll.interval.ms", "300000");
+        // Topics that appear later and fit a pattern are found so soon.
+        config.set("topic.metadata.refresh.interval.ms", "10000");
         config
     }
 

@@ -53,7 +53,8 @@ impl KafkaStage {
         let mut writer = Writer::new(&shared.settings, name, &shared.troubles);
         // Before the first look at what is committed: what a forerunner of this name left open is ended by it.
         writer.take_over()?;
-        reader.subscribe(&subscription.topics)?;
+        let topics: Vec<String> = subscription.topics.iter().map(|pattern| expression(pattern)).collect();
+        reader.subscribe(&topics)?;
         let name = name.to_owned();
         let (owned, moved) = (BTreeMap::new(), Vec::new());
         Ok(KafkaStage { kafka, name, reader, writer, owned, moved, last_began: None, strays: 0 })
@@ -216,6 +217,15 @@ impl Stage for KafkaStage {
     }
 }
 
+/// A name as it is; a pattern as the regular expression that librdkafka takes for one.
+fn expression(pattern: &str) -> String {
+    if !pattern.contains('*') {
+        return pattern.to_owned();
+    }
+    let quoted: Vec<String> = pattern.split('*').map(|part| part.replace('.', "\\.")).collect();
+    format!("^{}$", quoted.join(".*"))
+}
+
 fn near(time: Time, clock: Time) -> bool {
     time.since(clock).abs() <= SKEW
 }
@@ -237,6 +247,12 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_become_expressions() {
+        assert_eq!(expression("nginx.a"), "nginx.a");
+        assert_eq!(expression("nginx.*-x*"), "^nginx\\..*-x.*$");
+    }
 
     #[test]
     fn notes_travel_as_hex() {

@@ -23,6 +23,8 @@ use super::troubles::{Context, Troubles};
 
 /// How long the brokers may take to make or describe topics.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How often it is asked whether what was made is known.
+const LOOK: Duration = Duration::from_millis(100);
 /// Copies of each record, where there are as many brokers.
 const COPIES: usize = 3;
 /// How long packs are kept at least: a restore goes back to the last hourly state, an audit further.
@@ -244,7 +246,22 @@ impl Topics {
             Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => (name, Made::Existed),
             Err((name, code)) => (name, Made::Failed(code.to_string())),
         };
-        Ok(made.into_iter().map(told).collect())
+        let made: Vec<_> = made.into_iter().map(told).collect();
+        self.await_all(&made)?;
+        Ok(made)
+    }
+
+    /// Waits until every broker that is asked knows what was made: they hear of it shortly after.
+    fn await_all(&self, made: &[(String, Made)]) -> Result<(), JournalError> {
+        for _ in 0..ANSWER.as_millis() / LOOK.as_millis() {
+            let (there, _) = self.there()?;
+            let is_there = |(name, made): &(String, Made)| matches!(made, Made::Failed(_)) || there.contains_key(name);
+            if made.iter().all(is_there) {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+        Err(self.failed("the brokers made topics and do not list them"))
     }
 
     /// What is wrong with them.
