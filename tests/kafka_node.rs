@@ -39,6 +39,10 @@ fn config(cluster: &Cluster) -> String {
 
 /// Makes the topics by the command, as an operator does.
 fn create_topics(cluster: &Cluster, folder: &std::path::Path) {
+    create_topics_with(cluster, folder, PARTITIONS);
+}
+
+fn create_topics_with(cluster: &Cluster, folder: &std::path::Path, partitions: u32) {
     let path = folder.join("topics.yaml");
     std::fs::write(&path, config(cluster)).unwrap();
     let order = |command: &str, more: &[&str]| {
@@ -48,7 +52,7 @@ fn create_topics(cluster: &Cluster, folder: &std::path::Path) {
     };
     let (status, said) = order("check", &[]);
     assert!(status == Some(1) && said.contains("sekisho.signals: it is not there"), "{said}");
-    let (status, said) = order("create", &["--partitions", &PARTITIONS.to_string()]);
+    let (status, said) = order("create", &["--partitions", &partitions.to_string()]);
     assert!(status == Some(0) && said.contains("sekisho.blocks: created"), "{said}");
     let (status, said) = order("check", &["-o", "json"]);
     assert!(status == Some(0) && said.trim() == "[]", "{said}");
@@ -324,6 +328,40 @@ fn a_broker_that_is_killed_is_waited_for() {
     until_true("the last block", || nodes.iter().all(|node| blocked(node).contains("50.131.3.7/32")));
     assert!(nodes.into_iter().all(|node| node.finish().success()));
     assert_eq!(check(&pair.cluster, &pair.sender.sent).len(), 3, "every client once");
+}
+
+/// Ids of all alerts that a node knows.
+fn alert_ids(node: &Process) -> BTreeSet<String> {
+    let alerts = node.get("/api/v1/alerts?limit=1000");
+    alerts["alerts"].as_array().unwrap().iter().map(|alert| alert["event"]["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn one_partition_gives_the_alerts_that_the_embedded_journal_gives() {
+    let (cluster, folders) = (Cluster::start(1, PORTS), [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
+    create_topics_with(&cluster, folders[0].path(), 1);
+    let nodes = [
+        Process::start(folders[0].path(), &config(&cluster)),
+        Process::start(folders[1].path(), "http: { listen: 127.0.0.1:0 }\ntime: { idle: 3s }\n"),
+    ];
+    // The same lines in the same order: both judge by what the lines say.
+    let time = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+    let mut lines = String::new();
+    for number in 0..400 {
+        let client = ["50.134.1.7", "50.134.2.7", "50.134.3.7"][number % 3];
+        let target = ["/old/{}.php", "/?id={}%27%20UNION%20SELECT%201--", "/page/{}"][number % 3];
+        let (target, status) = (target.replace("{}", &number.to_string()), [404, 200, 200][number % 3]);
+        lines += &format!("{client} - - [{time}] \"GET {target} HTTP/1.1\" {status} 9 \"-\" \"Mozilla/5.0\"\n");
+    }
+    for node in &nodes {
+        assert_eq!(node.post("nginx", "", lines.as_bytes()).status, 200);
+    }
+    until_true("all judged", || nodes.iter().all(|node| node.judged("nginx") == 400));
+    until_true("blocks", || nodes.iter().all(|node| blocked(node).len() == 2));
+    until_true("the same alerts", || alert_ids(&nodes[0]) == alert_ids(&nodes[1]));
+    assert!(alert_ids(&nodes[0]).len() >= 2);
+    assert_eq!(blocked(&nodes[0]), blocked(&nodes[1]));
+    assert!(nodes.into_iter().all(|node| node.finish().success()));
 }
 
 #[test]

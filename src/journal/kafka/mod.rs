@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,8 @@ struct Shared {
     names: Mutex<Option<(Instant, Vec<String>)>>,
     feeds: Mutex<Feeds>,
     door: Mutex<Writer>,
+    /// The number of the next transaction of the door, never one of an earlier start.
+    numbers: AtomicU64,
     marks: Mutex<Marks>,
     commits: Mutex<Newest>,
     news: Condvar,
@@ -89,6 +92,8 @@ impl Kafka {
         let asker = settings.reader().create_with_context(context);
         let asker = asker.map_err(|error| JournalError::Refused { why: error.to_string() })?;
         let door = Mutex::new(Writer::new(&settings, "door", &troubles));
+        // A thousand transactions a millisecond are more than any door takes.
+        let numbers = AtomicU64::new(u64::try_from((settings.clock)().0).unwrap_or(0).saturating_mul(1_000));
         Ok(Kafka(Arc::new(Shared {
             settings,
             troubles,
@@ -97,6 +102,7 @@ impl Kafka {
             names: Mutex::default(),
             feeds: Mutex::default(),
             door,
+            numbers,
             marks: Mutex::default(),
             commits: Mutex::default(),
             news: Condvar::new(),
@@ -227,28 +233,35 @@ impl Shared {
             let why = "positions belong to a stage, and this commit has none".to_owned();
             return Err(JournalError::Refused { why });
         }
-        let Commit { mut appends, marks, .. } = commit;
+        let Commit { mut appends, mut marks, .. } = commit;
         let given = appends.len();
         let mut door = held(&self.door);
-        // A number of its own tells afterwards whether a commit without an answer is there.
-        let number = format!("door/{}", self.settings.instance);
-        let sequence = held(&self.commits).sequence.to_le_bytes().to_vec();
-        let told = Mark { key: number, value: Some(sequence), expires_at: None };
-        let all: Vec<Mark> = if marks.is_empty() { Vec::new() } else { marks.into_iter().chain([told]).collect() };
-        if !all.is_empty() {
-            appends.push((marks::input(), marks::records(&all)));
-        }
-        let written = door.write(&self.appends(&appends)?, None);
+        // A number of its own tells afterwards whether a transaction without an answer is there.
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed).to_le_bytes().to_vec();
+        marks.push(Mark { key: format!("door/{}", self.settings.instance), value: Some(number), expires_at: None });
+        appends.push((marks::input(), marks::records(&marks)));
+        let delivered = match door.write(&self.appends(&appends)?, None) {
+            Ok(delivered) => delivered,
+            Err(Failed::Unknown(why, delivered)) => {
+                if !self.is_marked(marks.last())? {
+                    return Err(JournalError::Undone { why });
+                }
+                delivered
+            }
+            Err(Failed::Undone(why)) => return Err(JournalError::Undone { why }),
+            Err(Failed::Fenced(why)) => return Err(JournalError::Fenced { stage: format!("door: {why}") }),
+        };
         drop(door);
-        let delivered = written.map_err(|failed| match failed {
-            // Whoever sends again with the same key, or goes on from the same cursor, finds out by its mark.
-            Failed::Undone(why) | Failed::Unknown(why, _) => JournalError::Undone { why },
-            Failed::Fenced(why) => JournalError::Fenced { stage: format!("door: {why}") },
-        })?;
-        all.iter().for_each(|mark| held(&self.marks).set(mark));
+        marks.iter().for_each(|mark| held(&self.marks).set(mark));
         let mut committed = self.note_committed(&appends, &delivered);
         committed.firsts.truncate(given);
         Ok(committed)
+    }
+
+    /// Whether the brokers hold a mark with this value.
+    fn is_marked(&self, mark: Option<&Mark>) -> Result<bool, JournalError> {
+        let marks = self.marked()?;
+        Ok(mark.is_some_and(|mark| marks.get(&mark.key, (self.settings.clock)()) == mark.value))
     }
 
     /// Reads what other processes have marked since.
