@@ -155,12 +155,9 @@ impl Reader {
     /// # Errors
     /// [`JournalError::Undone`] where the consumer is of no more use and a new one must be made.
     pub fn poll(&mut self, timeout: Duration, each: &mut dyn FnMut(Met<'_>)) -> Result<usize, JournalError> {
-        // SAFETY: the buffer has room for as many pointers as are asked for, and only those given are looked at.
-        unsafe {
-            let room = self.messages.as_mut_ptr();
-            let queue = self.queue.as_ptr();
-            let count = sys::rd_kafka_consume_batch_queue(queue, milliseconds(timeout), room, BATCH);
-            self.messages.set_len(usize::try_from(count).unwrap_or(0).min(BATCH));
+        // A call waits until it has as many as it asks for: one is waited for, and the others are taken if they are there.
+        if self.take(timeout, 1) > 0 {
+            self.take(Duration::ZERO, BATCH - 1);
         }
         let (mut records, mut broken) = (0, None);
         for message in self.messages.drain(..) {
@@ -185,6 +182,21 @@ impl Reader {
         }
         let fault = self.rebalances.fault.borrow_mut().take();
         broken.or(fault).map_or(Ok(records), |why| Err(JournalError::Undone { why }))
+    }
+
+    /// Takes up to so many messages out of the queue, waiting until there are so many or the time is up.
+    fn take(&mut self, timeout: Duration, most: usize) -> usize {
+        let have = self.messages.len();
+        let most = most.min(self.messages.capacity() - have);
+        // SAFETY: the buffer has room for as many pointers as are asked for behind those it has; only what is given is kept.
+        unsafe {
+            let room = self.messages.as_mut_ptr().add(have);
+            let queue = self.queue.as_ptr();
+            let count = sys::rd_kafka_consume_batch_queue(queue, milliseconds(timeout), room, most);
+            let count = usize::try_from(count).unwrap_or(0).min(most);
+            self.messages.set_len(have + count);
+            count
+        }
     }
 
     /// What rebalances did since the last call.
