@@ -112,7 +112,7 @@ impl ApiFault {
             JournalError::TooLarge { bytes, max } => {
                 ApiFault::too_large(format!("{bytes} bytes are over the journal's limit of {max} for one commit"))
             }
-            JournalError::Unreachable { .. } | JournalError::Undone { .. } => {
+            JournalError::Undone { .. } => {
                 ApiFault::unavailable("the journal did not answer").again_after(AGAIN_AFTER_SECONDS)
             }
             JournalError::Trimmed { from, start, .. } => {

@@ -134,7 +134,7 @@ fn read_sasl(keys: &mut Keys<'_, '_>, node: &Node, out: &mut Vec<(String, String
     token_file
 }
 
-/// the Kafka client's own names, as they are.
+/// Properties of the client by its own names, as they are.
 fn further(keys: &mut Keys<'_, '_>, node: &Node, out: &mut Vec<(String, String)>) {
     let Kind::Map(entries) = &node.kind else { return };
     for (name, value) in entries {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::event::{Input, Time};
+use crate::event::Input;
 
 /// Why a journal did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -63,16 +63,12 @@ pub enum JournalError {
     /// Of a journal over a network: what was asked is not done, and whoever asked takes up again what is committed.
     #[error("the journal did not do it: {why}")]
     Undone { why: String },
-
-    /// The journal lies elsewhere and did not answer, or its answer is not known. Only for journals over a network.
-    #[error("the journal did not answer {action}: {why} (at {at})")]
-    Unreachable { action: &'static str, why: String, at: Time },
 }
 
 impl JournalError {
     /// Whether it is worth asking again later: the journal lies elsewhere, and was not there or undid what was asked.
     pub fn is_passing(&self) -> bool {
-        matches!(self, JournalError::Undone { .. } | JournalError::Unreachable { .. })
+        matches!(self, JournalError::Undone { .. })
     }
 
     /// Whether whoever commits must end: nothing that is appended from now on could be promised.

@@ -1,6 +1,6 @@
-//! How a cluster is spoken to: what is ours to set, and what the user may. Pure.
+//! How a cluster is spoken to: what every client of each kind is made with. Pure.
 //!
-//! Deliberately without any reading of files: properties come from the configuration, in librdkafka's names.
+//! Deliberately without any reading of files: properties come from the configuration, which refuses those that are set here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,24 +24,6 @@ const HEARTBEAT_MS: &str = "1000";
 const READER_WAIT_MS: &str = "50";
 /// The largest record we write or read: a part of a state, with room for its key.
 pub const RECORD_BYTES_MAX: usize = 17 << 20;
-
-/// Properties that decide whether anything is lost or repeated: they are not the user's.
-pub const OURS: [&str; 14] = [
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "client.id",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "group.id",
-    "group.instance.id",
-    "group.protocol",
-    "isolation.level",
-    "metadata.broker.list",
-    "transactional.id",
-    "acks",
-];
 
 /// Where a partition that was never read begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +111,6 @@ impl Settings {
     /// # Errors
     /// [`JournalError::Refused`] names what is missing.
     pub fn check(&self) -> Result<(), JournalError> {
-        let refused = |why: String| Err(JournalError::Refused { why });
-        if let Some((name, _)) = self.properties.iter().find(|(name, _)| OURS.contains(&name.as_str())) {
-            return refused(format!("the property `{name}` is set by Sekisho, since records could be lost otherwise"));
-        }
         let features = features()?;
         let mechanism = self.properties.iter().find(|(name, _)| name == "sasl.mechanism" || name == "sasl.mechanisms");
         let needed = match mechanism.map(|(_, value)| value.as_str()) {
@@ -145,7 +123,9 @@ impl Settings {
         if features.split(',').any(|feature| feature == needed) {
             return Ok(());
         }
-        refused(format!("this program knows no SASL mechanism `{needed}`; it has {features}"))
+        Err(JournalError::Refused {
+            why: format!("this program knows no SASL mechanism `{needed}`; it has {features}"),
+        })
     }
 }
 

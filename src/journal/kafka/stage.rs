@@ -63,7 +63,7 @@ impl KafkaStage {
     /// One look at the queue, which also follows rebalances.
     fn take(&mut self, timeout: Duration, gathered: &mut Gathered) -> Result<usize, JournalError> {
         let clock = (self.kafka.0.settings.clock)();
-        // What comes in one look with a rebalance may be of before or behind it: it is sorted by the next look's state.
+        // What comes in one look with a rebalance may be of before or behind it: what is ours is told after the look.
         let mut met = Gathered::default();
         let records = self.reader.poll(timeout, &mut |record| {
             if let Met::Record(message) = record {
