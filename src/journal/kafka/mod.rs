@@ -130,7 +130,7 @@ impl Kafka {
         let asker: BaseConsumer<Context> = config.create_with_context(context).map_err(|error| undone(&error))?;
         let mut list = TopicPartitionList::new();
         list.add_partition(&input.topic, i32::try_from(input.partition).unwrap_or(i32::MAX));
-        let found = asker.committed_offsets(list, ANSWER).map_err(|error| undone(&error))?;
+        let found = asker.committed_offsets(list, ANSWER).map_err(|error| told(&error))?;
         Ok(found.elements().first().and_then(|element| reader::offset_of(element.offset())))
     }
 
@@ -359,6 +359,11 @@ fn token(file: &Path) -> Result<String, String> {
 #[expect(clippy::disallowed_methods, reason = "how old an answer of the brokers is")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// A fault for somebody who waits for the answer, with what it may mean.
+fn told(error: &rdkafka::error::KafkaError) -> JournalError {
+    JournalError::Undone { why: troubles::explained(error.rdkafka_error_code(), &error.to_string()) }
 }
 
 fn undone(error: &rdkafka::error::KafkaError) -> JournalError {

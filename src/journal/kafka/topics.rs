@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::event::{DAY, HOUR};
 use crate::journal::JournalError;
 
 use super::settings::{RECORD_BYTES_MAX, Settings};
-use super::troubles::{Context, Troubles};
+use super::troubles::{Context, Troubles, explained};
 
 /// How long the brokers may take to make or describe topics.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -194,7 +194,6 @@ impl Topic {
 /// Makes and describes topics.
 pub struct Topics {
     admin: AdminClient<Context>,
-    troubles: Arc<Troubles>,
 }
 
 impl Topics {
@@ -205,16 +204,16 @@ impl Topics {
     pub fn new(settings: &Settings) -> Result<Topics, JournalError> {
         settings.check()?;
         let troubles = Arc::new(Troubles::new(Arc::clone(&settings.clock), Arc::clone(&settings.tell)));
-        let context = Context::new(Arc::clone(&troubles), settings.token_file.clone());
+        let context = Context::new(troubles, settings.token_file.clone());
         let admin = AdminClient::from_config_and_context(&settings.admin(), context);
         let admin = admin.map_err(|error| JournalError::Refused { why: error.to_string() })?;
-        Ok(Topics { admin, troubles })
+        Ok(Topics { admin })
     }
 
     /// How many partitions each topic has, and how many brokers there are.
     fn there(&self) -> Result<(BTreeMap<String, u32>, usize), JournalError> {
         let metadata = self.admin.inner().fetch_metadata(None, ANSWER);
-        let metadata = metadata.map_err(|error| self.failed(&error.to_string()))?;
+        let metadata = metadata.map_err(|error| failed(&error))?;
         let count = |topic: &rdkafka::metadata::MetadataTopic| {
             (topic.name().to_owned(), u32::try_from(topic.partitions().len()).unwrap_or_default())
         };
@@ -240,7 +239,7 @@ impl Topics {
             })
             .collect();
         let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
-        let made = wait(self.admin.create_topics(&new, &options)).map_err(|error| self.failed(&error.to_string()))?;
+        let made = wait(self.admin.create_topics(&new, &options)).map_err(|error| failed(&error))?;
         let told = |result: Result<String, (String, RDKafkaErrorCode)>| match result {
             Ok(name) => (name, Made::Created),
             Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => (name, Made::Existed),
@@ -261,7 +260,7 @@ impl Topics {
             }
             std::thread::sleep(LOOK);
         }
-        Err(self.failed("the brokers made topics and do not list them"))
+        Err(JournalError::Undone { why: "the brokers made topics and do not list them".to_owned() })
     }
 
     /// What is wrong with them.
@@ -276,7 +275,7 @@ impl Topics {
         let described = if specifiers.is_empty() {
             Vec::new()
         } else {
-            wait(self.admin.describe_configs(&specifiers, &options)).map_err(|error| self.failed(&error.to_string()))?
+            wait(self.admin.describe_configs(&specifiers, &options)).map_err(|error| failed(&error))?
         };
         let mut found = Vec::new();
         for topic in topics.iter().filter(|topic| !there.contains_key(&topic.name)) {
@@ -299,11 +298,11 @@ impl Topics {
         }
         Ok(found)
     }
+}
 
-    fn failed(&self, why: &str) -> JournalError {
-        let why = self.troubles.now().unwrap_or_else(|| why.to_owned());
-        JournalError::Undone { why }
-    }
+/// A fault of the brokers, with what it may mean.
+fn failed(error: &KafkaError) -> JournalError {
+    JournalError::Undone { why: explained(error.rdkafka_error_code(), &error.to_string()) }
 }
 
 /// Waits for an answer on this thread: the admin client answers from one of its own.

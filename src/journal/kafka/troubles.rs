@@ -77,7 +77,7 @@ impl Troubles {
 }
 
 /// A fault with what it may mean (sheet §1.12: librdkafka alone says little).
-fn explained(code: Option<RDKafkaErrorCode>, why: &str) -> String {
+pub(super) fn explained(code: Option<RDKafkaErrorCode>, why: &str) -> String {
     let advice = match code {
         Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
             "no broker answers: is `brokers` right, are they up, and is it a TLS port, which needs `tls: {}`? It is tried again"
