@@ -23,11 +23,15 @@ use sekisho::catalog::{Catalog, CatalogText, KeepExtras, built_in};
 use sekisho::config::Config;
 use sekisho::event::{DAY, Input, Time};
 use sekisho::journal::kafka::reader::{Met, Reader};
+use sekisho::journal::kafka::starts::Starts;
 use sekisho::journal::kafka::topics::{Topics, needed};
 use sekisho::journal::kafka::troubles::Troubles;
 use sekisho::journal::kafka::{Begin, Kafka, Settings};
 use sekisho::journal::{Commit, Committed, Fetched, Journal, JournalError, NewRecord, Records, Stage, Subscription};
 use sekisho::node::ingest::Ingester;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PARTITIONS: u32 = 8;
 const LINE_BYTES: usize = 220;
@@ -154,7 +158,7 @@ fn partitions() -> Vec<(Input, u64)> {
 
 fn drain(settings: &Settings, lines: u64) {
     let troubles = Arc::new(Troubles::new(Arc::clone(&settings.clock), Arc::clone(&settings.tell)));
-    let mut reader = Reader::new(&settings.member("drain"), Begin::Beginning, troubles).expect("a reader");
+    let mut reader = Reader::new(&settings.member("drain"), Starts::default(), troubles).expect("a reader");
     reader.assign(&partitions()).expect("partitions");
     let ((), wall, cpu) = measured(|| {
         let (mut count, mut sum) = (0, 0u64);

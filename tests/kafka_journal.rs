@@ -198,3 +198,165 @@ fn partitions_move_to_those_who_are_there() {
     let stray = Commit { positions: vec![(moved[0].clone(), 1)], ..Commit::default() };
     assert!(matches!(first.commit(stray), Err(JournalError::Undone { .. })), "its partition is another's");
 }
+
+/// The error that a stage of ours meets within a while.
+fn error_of(stage: &mut KafkaStage) -> String {
+    let deadline = Instant::now() + HANG;
+    loop {
+        assert!(Instant::now() < deadline, "nothing was wrong");
+        match stage.poll(1 << 20, Duration::from_millis(100)) {
+            Ok(blocks) => assert_eq!(texts(&blocks), [""; 0], "it must not be read on"),
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+/// Deletes a topic and makes it again.
+fn make_anew(cluster: &Cluster, topic: &str) {
+    cluster.order("topics", &["--delete", "--topic", topic]);
+    let made = || {
+        let made = cluster.try_order("topics", &["--create", "--topic", topic, "--partitions", "1"]);
+        made.is_ok()
+    };
+    let deadline = Instant::now() + HANG;
+    while !made() {
+        assert!(Instant::now() < deadline, "{topic} cannot be made again");
+    }
+}
+
+#[test]
+fn a_topic_made_anew_is_not_read_on_until_somebody_says_so() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx", "quiet"], 1);
+    let (kafka, raw) = (cluster.open("one"), input("nginx", 0));
+    append(&kafka, &raw, &["1", "2"]);
+    let both = || kafka.stage("ingest", Subscription::topics(["nginx", "quiet"])).unwrap();
+    let mut stage = both();
+    let blocks = poll(&mut stage, 2);
+    stage.commit(commit_of(&blocks, "pack 1")).unwrap();
+    make_anew(&cluster, "nginx");
+    // Longer than what was read: nothing in the offsets tells that it is another.
+    append(&cluster.open("other"), &raw, &["new 1", "new 2", "new 3", "new 4", "new 5", "new 6"]);
+    let told = error_of(&mut stage);
+    assert!(told.contains("nginx was deleted and made anew"), "{told}");
+    drop(stage);
+    // The brokers have forgotten the group's place; where its first start began is remembered.
+    let mut stage = both();
+    let told = error_of(&mut stage);
+    assert!(told.contains("nginx was deleted and made anew"), "{told}");
+    drop(stage);
+    let (_, command) = told.split_once("`kafka-consumer-groups.sh ").expect("what to do");
+    let arguments: Vec<&str> = command.split('`').next().unwrap().split_whitespace().collect();
+    let deadline = Instant::now() + HANG;
+    // Until the group is known to be left.
+    while cluster.try_order("groups", &arguments).is_err() {
+        assert!(Instant::now() < deadline, "the group is not left");
+    }
+    let mut stage = both();
+    assert_eq!(texts(&poll(&mut stage, 6))[..2], ["new 1", "new 2"]);
+    // One that was quiet since the first start.
+    make_anew(&cluster, "quiet");
+    drop(stage);
+    let told = error_of(&mut both());
+    assert!(told.contains("quiet was deleted and made anew"), "{told}");
+}
+
+#[test]
+fn a_topic_that_is_deleted_is_told() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 1);
+    let kafka = cluster.open("one");
+    append(&kafka, &input("nginx", 0), &["1"]);
+    let mut stage = stage(&kafka);
+    let blocks = poll(&mut stage, 1);
+    stage.commit(commit_of(&blocks, "pack 1")).unwrap();
+    cluster.order("topics", &["--delete", "--topic", "nginx"]);
+    let told = error_of(&mut stage);
+    assert!(told.contains("nginx is not there any more") && told.contains("sekisho topics create"), "{told}");
+}
+
+#[test]
+fn records_that_were_deleted_before_they_were_read_are_not_passed_over() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 1);
+    let (kafka, raw) = (cluster.open("one"), input("nginx", 0));
+    append(&kafka, &raw, &["1"]);
+    let mut first = stage(&kafka);
+    let blocks = poll(&mut first, 1);
+    first.commit(commit_of(&blocks, "pack 1")).unwrap();
+    drop(first);
+    append(&kafka, &raw, &["2", "3", "4"]);
+    cluster.order("truncate", &["nginx", "0", "4"]);
+    let told = error_of(&mut stage(&kafka));
+    assert!(
+        told.contains("nginx/0 goes on at 1, but holds 4..6") && told.contains("kafka-consumer-groups.sh"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_comes_after_the_first_start_is_read_whatever_was_quiet_then() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 2);
+    let mut settings = cluster.settings("one");
+    settings.begin = sekisho::journal::kafka::Begin::End;
+    let kafka = Kafka::open(settings).unwrap();
+    let subscribed = || kafka.stage("ingest", Subscription::topics(["nginx", "nginx-*"])).unwrap();
+    append(&kafka, &input("nginx", 0), &["old"]);
+    append(&kafka, &input("nginx", 1), &["old"]);
+    let first = subscribed();
+    append(&kafka, &input("nginx", 0), &["new"]);
+    // It ends before it was given anything; meanwhile records come, also into a topic that was not there.
+    drop(first);
+    append(&kafka, &input("nginx", 1), &["while away"]);
+    cluster.create_topics_of(&["nginx-later"], 1);
+    append(&cluster.open("other"), &input("nginx-later", 0), &["first", "second"]);
+    let mut found = texts(&poll(&mut subscribed(), 4));
+    found.sort();
+    assert_eq!(found, ["first", "new", "second", "while away"]);
+}
+
+#[test]
+fn what_cannot_be_sent_is_undone_as_a_whole_and_told() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 1);
+    let (kafka, raw, out) = (cluster.open("one"), input("nginx", 0), input("sekisho.signals", 0));
+    append(&kafka, &raw, &["1"]);
+    let mut stage = stage(&kafka);
+    let blocks = poll(&mut stage, 1);
+    // One record is larger than its topic takes, also when it is compressed; its neighbour would be taken.
+    let mut random = 1u64;
+    let mut letter = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b' ' + (random >> 58) as u8)
+    };
+    let large: String = (0..2 << 20).map(|_| letter()).collect();
+    let mut commit = commit_of(&blocks, "beside it");
+    commit.appends.push((input("sekisho.alerts", 0), records(&[&large])));
+    let refused = stage.commit(commit).unwrap_err();
+    assert!(refused.is_passing() && refused.to_string().contains("sekisho topics check"), "{refused}");
+    // A topic that is not there.
+    let mut commit = commit_of(&blocks, "beside it");
+    commit.appends.push((input("sekisho.none", 0), records(&["x"])));
+    assert!(stage.commit(commit).unwrap_err().to_string().contains("sekisho topics create"));
+    // More than the producer's queue holds: it waits for room.
+    let many = vec!["y"; 250_000];
+    let mut commit = commit_of(&blocks, "with many");
+    commit.appends.push((input("sekisho.answers", 0), records(&many)));
+    let mut done = stage.commit(commit.clone());
+    // After a record was refused a transaction may fail once more (the sequence has a gap).
+    for _ in 0..2 {
+        if done.is_err() {
+            stage.seek(&raw, 0).unwrap();
+            poll(&mut stage, 1);
+            done = stage.commit(commit.clone());
+        }
+    }
+    done.unwrap();
+    holds(&kafka, &out, &["with many"]);
+    let deadline = Instant::now() + HANG;
+    while values(&kafka, &input("sekisho.answers", 0)).len() < many.len() {
+        assert!(Instant::now() < deadline, "not all are there");
+    }
+    assert_eq!(values(&kafka, &input("sekisho.alerts", 0)).len(), 0);
+}

@@ -74,7 +74,12 @@ impl Subscription {
 
     /// Whether this input is one of them.
     pub fn covers(&self, input: &Input) -> bool {
-        self.topics.iter().any(|pattern| topic_fits(pattern, &input.topic))
+        self.covers_topic(&input.topic)
+    }
+
+    /// Whether the inputs of this topic are.
+    pub fn covers_topic(&self, topic: &str) -> bool {
+        self.topics.iter().any(|pattern| topic_fits(pattern, topic))
     }
 }
 

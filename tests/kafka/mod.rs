@@ -52,6 +52,15 @@ impl Cluster {
         run(self.folder.path(), &[command], rest)
     }
 
+    /// The same, where it may fail: what it said then.
+    pub fn try_order(&self, command: &str, rest: &[&str]) -> Result<String, String> {
+        let done = Command::new(script("broker")).arg(command).arg(self.folder.path()).args(rest).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let said = text(&done.stdout) + &text(&done.stderr);
+        // Kafka's tools end well whatever they were told.
+        if done.status.success() && !said.contains("Error") { Ok(said) } else { Err(said) }
+    }
+
     /// What a process of this name opens it with.
     pub fn settings(&self, instance: &str) -> Settings {
         Settings {
@@ -73,9 +82,19 @@ impl Cluster {
     /// Makes our topics, and these with so many partitions.
     pub fn create_topics(&self, pipelines: &[&str], partitions: u32) {
         let pipelines: Vec<String> = pipelines.iter().map(|name| (*name).to_owned()).collect();
+        self.create(&needed(&pipelines, partitions));
+    }
+
+    /// Makes only these.
+    pub fn create_topics_of(&self, pipelines: &[&str], partitions: u32) {
+        let pipelines: Vec<String> = pipelines.iter().map(|name| (*name).to_owned()).collect();
         let topics = needed(&pipelines, partitions);
+        self.create(&topics[topics.len() - pipelines.len()..]);
+    }
+
+    fn create(&self, topics: &[sekisho::journal::kafka::topics::Topic]) {
         let admin = Topics::new(&self.settings("topics")).unwrap();
-        let made = admin.create(&topics).unwrap();
+        let made = admin.create(topics).unwrap();
         assert!(made.iter().all(|(_, made)| *made == sekisho::journal::kafka::topics::Made::Created), "{made:?}");
     }
 }

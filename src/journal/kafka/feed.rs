@@ -12,7 +12,8 @@ use crate::event::{Input, Time};
 use crate::journal::{Fetched, JournalError, NewRecord, Records};
 
 use super::reader::{Message, Met, Reader};
-use super::settings::{Begin, Settings};
+use super::settings::Settings;
+use super::starts::Starts;
 use super::troubles::Troubles;
 use super::{OWN, now};
 
@@ -87,7 +88,7 @@ impl Feeds {
             return Ok(which);
         }
         if self.feeds.len() < FEEDS_MAX {
-            let reader = Reader::new(&settings.reader(), Begin::End, Arc::clone(troubles))?;
+            let reader = Reader::new(&settings.reader(), Starts::default(), Arc::clone(troubles))?;
             self.feeds.push(Feed { reader, cursors: BTreeMap::new(), used: 0 });
             return Ok(self.feeds.len() - 1);
         }

@@ -1,15 +1,17 @@
 //! The journal on a Kafka cluster: several processes share it, and transactions make each stage exactly-once. I/O.
 //!
 //! Files, in the order of their use: [`settings`] how clients are made, [`troubles`] what goes wrong in words, [`reader`]
-//! records in batches, [`writer`](self) transactions, [`topics`] what the topics must be, `feed` reads by position,
-//! `marks` small keyed values, `stage` the owner of a group's partitions. It follows the sheet on Kafka and state, whose
+//! records in batches, [`writer`](self) transactions, [`topics`] what the topics must be and `ids` what tells one from its
+//! forerunner, `feed` reads by position, `marks` small keyed values, [`starts`] where reading began, `stage` the owner of a
+//! group's partitions. It follows the sheet on Kafka and state, whose
 //! rules were learned on a real broker. Deliberately without clustering of our own: who works which partition is the
 //! consumer groups' business, and who may still write is the brokers'.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::ops::Range;
 use std::path::Path;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,13 +23,16 @@ use crate::event::{Input, Time};
 use crate::journal::{Commit, Committed, Fetched, Journal, JournalError, Mark, Records, Subscription};
 
 mod feed;
+mod ids;
 mod marks;
 pub mod reader;
 pub mod rebalance;
 pub mod settings;
 mod stage;
+pub mod starts;
 pub mod topics;
 pub mod troubles;
+mod watch;
 mod writer;
 
 pub use settings::{Begin, Settings, features};
@@ -114,9 +119,9 @@ impl Kafka {
         self.0.troubles.now()
     }
 
-    /// A fault that whoever asked meets by asking again.
+    /// A fault that a stage meets, and will meet again as long as nobody mends it.
     pub fn note(&self, error: &JournalError) {
-        self.0.troubles.note(None, &error.to_string());
+        self.0.troubles.stand(&error.to_string());
     }
 
     /// What the group of a stage has committed in one input, whoever is its member now.
@@ -170,10 +175,18 @@ impl Shared {
     fn ranges(&self, inputs: &[Input]) -> Result<Vec<Range<u64>>, JournalError> {
         let starts = self.places(inputs, Offset::Beginning)?;
         let ends = self.places(inputs, Offset::End)?;
-        Ok(starts.into_iter().zip(ends).map(|(start, end)| start..end.max(start)).collect())
+        let range = |(start, end): (Option<u64>, Option<u64>)| {
+            let start = start.unwrap_or_default();
+            start..end.unwrap_or_default().max(start)
+        };
+        Ok(starts.into_iter().zip(ends).map(range).collect())
     }
 
-    fn places(&self, inputs: &[Input], which: Offset) -> Result<Vec<u64>, JournalError> {
+    /// The offset at a place, or of the first record of a time or later.
+    fn places(&self, inputs: &[Input], which: Offset) -> Result<Vec<Option<u64>>, JournalError> {
+        if inputs.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut list = TopicPartitionList::with_capacity(inputs.len());
         for Input { topic, partition } in inputs {
             let partition = i32::try_from(*partition).unwrap_or(i32::MAX);
@@ -182,9 +195,31 @@ impl Shared {
         let found = self.asker.offsets_for_times(list, ANSWER).map_err(|error| undone(&error))?;
         let one = |element: TopicPartitionListElem<'_>| {
             element.error().map_err(|error| undone(&error))?;
-            Ok(reader::offset_of(element.offset()).unwrap_or_default())
+            Ok(reader::offset_of(element.offset()))
         };
         found.elements().into_iter().map(one).collect()
+    }
+
+    /// The ids of topics that are there.
+    fn ids(&self, topics: &BTreeSet<&str>, timeout: Duration) -> Result<BTreeMap<String, String>, JournalError> {
+        let client = NonNull::new(self.asker.client().native_ptr());
+        client.map_or(Ok(BTreeMap::new()), |client| ids::ids(client, topics, timeout))
+    }
+
+    /// Every topic but the brokers' own, as it was asked at most so long ago.
+    fn names(&self, age: Duration) -> Result<Vec<String>, JournalError> {
+        let mut known = held(&self.names);
+        if let Some((asked, names)) = &*known
+            && asked.elapsed() < age
+        {
+            return Ok(names.clone());
+        }
+        let metadata = self.asker.fetch_metadata(None, ANSWER).map_err(|error| undone(&error))?;
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with("__")).collect();
+        names.sort();
+        *known = Some((now(), names.clone()));
+        Ok(names)
     }
 
     fn read(&self, input: &Input, from: u64, bytes: usize) -> Result<Vec<Fetched>, JournalError> {
@@ -302,18 +337,7 @@ impl Journal for Kafka {
     }
 
     fn topics(&self) -> Result<Vec<String>, JournalError> {
-        let mut known = held(&self.0.names);
-        if let Some((asked, names)) = &*known
-            && asked.elapsed() < NAMES_FOR
-        {
-            return Ok(names.clone());
-        }
-        let metadata = self.0.asker.fetch_metadata(None, ANSWER).map_err(|error| undone(&error))?;
-        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
-        let mut names: Vec<String> = names.filter(|name| !name.starts_with("__")).collect();
-        names.sort();
-        *known = Some((now(), names.clone()));
-        Ok(names)
+        self.0.names(NAMES_FOR)
     }
 
     fn mark(&self, key: &str) -> Option<Vec<u8>> {

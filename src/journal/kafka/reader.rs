@@ -20,7 +20,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::rebalance::{Change, Rebalances, rebalance};
-use super::settings::Begin;
+use super::starts::Starts;
 use super::troubles::{Context, Troubles};
 use crate::event::Input;
 use crate::journal::JournalError;
@@ -78,13 +78,14 @@ pub struct Reader {
 unsafe impl Send for Reader {}
 
 impl Reader {
-    /// A consumer that reads nothing yet.
+    /// A consumer that reads nothing yet. `starts` says where partitions begin that its group never committed.
     ///
     /// # Errors
     /// Where the settings are none that librdkafka takes.
-    pub fn new(config: &ClientConfig, begin: Begin, troubles: Arc<Troubles>) -> Result<Reader, JournalError> {
+    pub fn new(config: &ClientConfig, starts: Starts, troubles: Arc<Troubles>) -> Result<Reader, JournalError> {
         let native = config.create_native_config().map_err(|error| refused(&error.to_string()))?;
-        let rebalances = Box::new(Rebalances::new(begin));
+        let group = config.get("group.id").unwrap_or_default().to_owned();
+        let rebalances = Box::new(Rebalances::new(group, starts));
         let mut text: [c_char; 512] = [0; 512];
         // SAFETY: the duplicate belongs to the new client, or is destroyed where there is none. The opaque outlives it.
         let client = unsafe {
@@ -159,21 +160,24 @@ impl Reader {
         if self.take(timeout, 1) > 0 {
             self.take(Duration::ZERO, BATCH - 1);
         }
-        let (mut records, mut broken) = (0, None);
-        for message in self.messages.drain(..) {
-            // SAFETY: librdkafka gave it and it is given back below.
-            let raw = unsafe { &*message };
+        let (mut records, mut broken, mut topic) = (0, None, Topic::default());
+        for message in &self.messages {
+            // SAFETY: librdkafka gave it, and it is given back below.
+            let raw = unsafe { &**message };
             match code_of(raw.err) {
                 None => {
                     records += 1;
-                    each(Met::Record(seen(message, raw)));
+                    each(Met::Record(seen(*message, raw, topic.of(raw))));
                 }
                 Some(RDKafkaErrorCode::PartitionEOF) => {
-                    let (topic, partition) = place(raw);
-                    each(Met::End(topic, partition, u64::try_from(raw.offset).unwrap_or_default()));
+                    let next = u64::try_from(raw.offset).unwrap_or_default();
+                    each(Met::End(topic.of(raw), partition_of(raw), next));
                 }
                 Some(code) => broken = note(&self.troubles, code, raw).or(broken),
             }
+        }
+        // All at the end: as long as one message of a topic is held, the topic's name is where it was.
+        for message in self.messages.drain(..) {
             // SAFETY: it is not used any more.
             unsafe { sys::rd_kafka_message_destroy(message) };
         }
@@ -304,18 +308,30 @@ pub(super) fn offset_of(offset: Offset) -> Option<u64> {
     }
 }
 
-/// Topic and partition of a record or fault; the topic's text lives as long as the client.
-fn place(raw: &sys::rd_kafka_message_t) -> (&str, u32) {
-    let topic = if raw.rkt.is_null() {
-        ""
-    } else {
-        // SAFETY: the topic's name lives at least as long as the message.
-        unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(raw.rkt)) }.to_str().unwrap_or_default()
-    };
-    (topic, u32::try_from(raw.partition).unwrap_or_default())
+/// The topic of the message before, which is that of the next one nearly always: its name is not measured again.
+#[derive(Default)]
+struct Topic<'a> {
+    of: Option<NonNull<sys::rd_kafka_topic_t>>,
+    name: &'a str,
 }
 
-fn seen<'a>(message: *mut sys::rd_kafka_message_t, raw: &'a sys::rd_kafka_message_t) -> Message<'a> {
+impl<'a> Topic<'a> {
+    fn of(&mut self, raw: &'a sys::rd_kafka_message_t) -> &'a str {
+        let of = NonNull::new(raw.rkt);
+        if of != self.of {
+            // SAFETY: the topic and its name live as long as the message, which is not given back before `'a` ends.
+            let name = of.map(|of| unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(of.as_ptr())) });
+            (self.of, self.name) = (of, name.and_then(|name| name.to_str().ok()).unwrap_or_default());
+        }
+        self.name
+    }
+}
+
+fn partition_of(raw: &sys::rd_kafka_message_t) -> u32 {
+    u32::try_from(raw.partition).unwrap_or_default()
+}
+
+fn seen<'a>(message: *mut sys::rd_kafka_message_t, raw: &'a sys::rd_kafka_message_t, topic: &'a str) -> Message<'a> {
     let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     // SAFETY: the message is whole, and its bytes live until it is destroyed.
     let (time, key, value, spoofable) = unsafe {
@@ -326,10 +342,10 @@ fn seen<'a>(message: *mut sys::rd_kafka_message_t, raw: &'a sys::rd_kafka_messag
         (time, bytes(raw.key, raw.key_len), bytes(raw.payload, raw.len), spoofable)
     };
     let stamped = kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
-    let (topic, partition) = place(raw);
     let offset = u64::try_from(raw.offset).unwrap_or_default();
     let timestamp = (time >= 0).then_some(time);
     let (tombstone, value) = (value.is_none(), value.unwrap_or_default());
+    let partition = partition_of(raw);
     Message { topic, partition, offset, timestamp, stamped, key, value, tombstone, spoofable }
 }
 
@@ -354,7 +370,11 @@ unsafe fn bytes<'a>(start: *mut c_void, length: usize) -> Option<&'a [u8]> {
 fn note(troubles: &Troubles, code: RDKafkaErrorCode, raw: &sys::rd_kafka_message_t) -> Option<String> {
     // SAFETY: the text of a fault is its payload, or librdkafka's own for its code.
     let why = unsafe { bytes(raw.payload, raw.len) }.map(|text| String::from_utf8_lossy(text).into_owned());
-    let (topic, partition) = place(raw);
+    let (topic, partition) = (Topic::default().of(raw), partition_of(raw));
+    // A pattern that no topic fits yet is no fault: topics that appear later are found.
+    if code == RDKafkaErrorCode::UnknownTopicOrPartition && topic.starts_with('^') {
+        return None;
+    }
     let place = if topic.is_empty() { String::new() } else { format!("{topic}/{partition}: ") };
     let why = format!("{place}{}", why.unwrap_or_else(|| code.to_string()));
     troubles.note(Some(code), &why);

@@ -1,19 +1,22 @@
 //! Who works which partition: what librdkafka calls within a poll when the group has decided. I/O.
 //!
-//! Partitions are assigned once, at explicit offsets (sheet §1.6, rule 17): where the group committed, or where a first
-//! start is told to begin. A committed place that is not in the log any more stops everything, and is never reset.
+//! Partitions are assigned once, at explicit offsets (sheet §1.6, rule 17): where the group committed, or where its first
+//! start began. A place that is not in the log any more, or is one in a topic that was made anew since, stops everything
+//! and is never reset.
 
 #![expect(unsafe_code, reason = "librdkafka calls back with pointers")]
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, c_void};
 use std::ops::Range;
+use std::ptr::NonNull;
 
 use rdkafka::bindings as sys;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::ids::ids;
 use super::reader::{ANSWER, ask_committed, check, list_of, milliseconds, offset_of, taken};
-use super::settings::Begin;
+use super::starts::Starts;
 use crate::event::Input;
 
 /// A partition that was given to a member of a group.
@@ -26,6 +29,8 @@ pub struct Assigned {
     pub committed: bool,
     /// What lies beside the committed offset.
     pub note: String,
+    /// What tells its topic from others of the name; `None` where the brokers do not say.
+    pub id: Option<String>,
 }
 
 /// What a rebalance did.
@@ -37,7 +42,8 @@ pub enum Change {
 
 /// What a consumer's callback is lent, and what it leaves behind.
 pub(super) struct Rebalances {
-    begin: Begin,
+    group: String,
+    starts: Starts,
     pub changes: RefCell<Vec<Change>>,
     /// A rebalance that could not be followed: the group must be joined anew.
     pub fault: RefCell<Option<String>>,
@@ -45,8 +51,8 @@ pub(super) struct Rebalances {
 
 impl Rebalances {
     /// None yet.
-    pub fn new(begin: Begin) -> Rebalances {
-        Rebalances { begin, changes: RefCell::default(), fault: RefCell::default() }
+    pub fn new(group: String, starts: Starts) -> Rebalances {
+        Rebalances { group, starts, changes: RefCell::default(), fault: RefCell::default() }
     }
 }
 
@@ -63,7 +69,7 @@ pub(super) unsafe extern "C" fn rebalance(
     // SAFETY: the opaque is the box of the reader that is polling; partitions are librdkafka's for this call.
     let (rebalances, inputs) = unsafe { (&*opaque.cast::<Rebalances>(), inputs_of(partitions)) };
     let done = if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-        assigned(client, &inputs, rebalances.begin).and_then(|given| {
+        assigned(client, &inputs, rebalances).and_then(|given| {
             let places: Vec<_> = given.iter().map(|given| (given.input.clone(), given.next)).collect();
             rebalances.changes.borrow_mut().push(Change::Assigned(given));
             // SAFETY: the list is copied, the error is ours.
@@ -80,55 +86,75 @@ pub(super) unsafe extern "C" fn rebalance(
     }
 }
 
-/// Where each partition goes on: at what the group committed, else where a first start is told to begin.
-fn assigned(client: *mut sys::rd_kafka_t, inputs: &[Input], begin: Begin) -> Result<Vec<Assigned>, String> {
+/// Where each partition goes on: at what the group committed, else where its first start began.
+fn assigned(
+    client: *mut sys::rd_kafka_t,
+    inputs: &[Input],
+    Rebalances { group, starts, .. }: &Rebalances,
+) -> Result<Vec<Assigned>, String> {
     let list = list_of(&inputs.iter().map(|input| (input.clone(), 0)).collect::<Vec<_>>());
     ask_committed(client, &list).map_err(|error| error.to_string())?;
+    let topics: BTreeSet<&str> = inputs.iter().map(|input| input.topic.as_str()).collect();
+    let there = NonNull::new(client).map_or(Ok(Default::default()), |client| ids(client, &topics, ANSWER));
+    let there = there.map_err(|error| error.to_string())?;
     let mut given = Vec::with_capacity(inputs.len());
     for (input, element) in inputs.iter().zip(list.elements()) {
         let committed = offset_of(element.offset());
-        let next = match committed {
-            Some(next) => within(client, input, next)?,
-            None => first(client, input, begin)?,
+        let (known, note) = read(element.metadata());
+        let known = if committed.is_some() { known } else { starts.id(&input.topic) };
+        let id = there.get(&input.topic).cloned();
+        if known.is_some() && id.is_some() && known != id.as_deref() {
+            return Err(anew(&input.topic, group));
+        }
+        let next = match committed.or_else(|| starts.place(input)) {
+            Some(next) => within(client, input, (next, group))?,
+            None => watermarks(client, input)?.start,
         };
-        let note = element.metadata().to_owned();
-        given.push(Assigned { input: input.clone(), next, committed: committed.is_some(), note });
+        given.push(Assigned { input: input.clone(), next, committed: committed.is_some(), note: note.to_owned(), id });
     }
     Ok(given)
 }
 
-/// A committed position that lies in its log; others are never reset in silence (sheet §1.8).
-fn within(client: *mut sys::rd_kafka_t, input: &Input, next: u64) -> Result<u64, String> {
+/// What a group keeps beside an offset: the topic's id and a note. Somebody else's offset has neither.
+fn read(metadata: &str) -> (Option<&str>, &str) {
+    metadata.split_once(':').map_or((None, metadata), |(id, note)| (Some(id).filter(|id| !id.is_empty()), note))
+}
+
+/// The same, to be kept.
+pub(super) fn written(id: Option<&str>, note: &str) -> String {
+    format!("{}:{note}", id.unwrap_or_default())
+}
+
+/// What is said of a topic that is not the one that was read.
+pub(super) fn anew(topic: &str, group: &str) -> String {
+    format!(
+        "{topic} was deleted and made anew: it is not the topic that was read so far, and what of that was not read is lost\n  \
+         = to read the new one: {}",
+        reset(topic, group)
+    )
+}
+
+fn reset(topic: &str, group: &str) -> String {
+    format!(
+        "stop every Sekisho, then `kafka-consumer-groups.sh --group {group} --topic {topic} --reset-offsets --to-earliest \
+         --execute`, and start again"
+    )
+}
+
+/// A position that lies in its log; others are never reset in silence (sheet §1.8).
+fn within(client: *mut sys::rd_kafka_t, input: &Input, (next, group): (u64, &str)) -> Result<u64, String> {
     let there = watermarks(client, input)?;
     if there.contains(&next) || next == there.end {
         return Ok(next);
     }
     let Input { topic, partition } = input;
     Err(format!(
-        "{topic}/{partition} is committed up to {next}, but holds {}..{}: records were deleted before they were read, or \
-         the topic was made anew\n  = to go on with what is there, set the group's offset of it with kafka-consumer-groups.sh",
-        there.start, there.end
+        "{topic}/{partition} goes on at {next}, but holds {}..{}: records were deleted before they were read, or the \
+         topic was made anew\n  = to go on with what is there: {}",
+        there.start,
+        there.end,
+        reset(topic, group)
     ))
-}
-
-fn first(client: *mut sys::rd_kafka_t, input: &Input, begin: Begin) -> Result<u64, String> {
-    let there = watermarks(client, input)?;
-    match begin {
-        // What our own stages wrote is never skipped, wherever reading of logs begins.
-        _ if input.topic.starts_with(super::OWN) => Ok(there.start),
-        Begin::Beginning => Ok(there.start),
-        Begin::End => Ok(there.end),
-        Begin::At(time) => {
-            let mut list = TopicPartitionList::new();
-            let partition = i32::try_from(input.partition).unwrap_or(i32::MAX);
-            drop(list.add_partition_offset(&input.topic, partition, Offset::Offset(time.0)));
-            // SAFETY: both are alive.
-            check(unsafe { sys::rd_kafka_offsets_for_times(client, list.ptr(), milliseconds(ANSWER)) }, "offsets")
-                .map_err(|error| error.to_string())?;
-            let found = list.elements().first().and_then(|element| offset_of(element.offset()));
-            Ok(found.unwrap_or(there.end))
-        }
-    }
 }
 
 fn watermarks(client: *mut sys::rd_kafka_t, input: &Input) -> Result<Range<u64>, String> {

@@ -18,11 +18,16 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::event::{DAY, HOUR};
 use crate::journal::JournalError;
 
+use super::now;
 use super::settings::{RECORD_BYTES_MAX, Settings};
 use super::troubles::{Context, Troubles, explained};
 
 /// How long the brokers may take to make or describe topics.
 const ANSWER: Duration = Duration::from_secs(30);
+/// Brokers that are there answer within this; others are asked again, or are not there.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// One question of that: between two it is seen whether we were refused.
+const QUESTION: Duration = Duration::from_secs(2);
 /// How often it is asked whether what was made is known.
 const LOOK: Duration = Duration::from_millis(100);
 /// Copies of each record, where there are as many brokers.
@@ -32,6 +37,8 @@ const SIGNALS_FOR: i64 = 7 * DAY;
 /// A state must outlive any stop that somebody plans.
 const STATES_FOR: i64 = 30 * DAY;
 const OUTPUTS_FOR: i64 = 90 * DAY;
+/// Packs have 512 KiB at most, lines 256 KiB, and what leaves is smaller; it is a little less than Kafka's default.
+const SMALL_BYTES_MAX: usize = 1_000_000;
 /// A record that claims to be of later is refused by the broker: it would hold back or move time.
 const AHEAD_MAX: i64 = HOUR;
 
@@ -178,10 +185,14 @@ impl Topic {
             let what = "records that claim to be of far ahead are taken".to_owned();
             say(false, what, set("message.timestamp.after.max.ms", &AHEAD_MAX.to_string()));
         }
-        if self.large && number("max.message.bytes").is_none_or(|bytes| bytes < RECORD_BYTES_MAX as i64) {
-            let what =
-                format!("max.message.bytes is {}: a state or a catalog does not fit", value("max.message.bytes"));
-            say(true, what, set("max.message.bytes", &RECORD_BYTES_MAX.to_string()));
+        let (bytes, what_not) = if self.large {
+            (RECORD_BYTES_MAX, "a state or a catalog does")
+        } else {
+            (SMALL_BYTES_MAX, "packs and long lines do")
+        };
+        if number("max.message.bytes").map_or(self.large, |known| known < bytes as i64) {
+            let what = format!("max.message.bytes is {}: {what_not} not fit", value("max.message.bytes"));
+            say(true, what, set("max.message.bytes", &bytes.to_string()));
         }
         if value("unclean.leader.election.enable") == "true" {
             let what = "a broker that lacks records may become the leader: they are lost then".to_owned();
@@ -194,6 +205,7 @@ impl Topic {
 /// Makes and describes topics.
 pub struct Topics {
     admin: AdminClient<Context>,
+    troubles: Arc<Troubles>,
 }
 
 impl Topics {
@@ -204,16 +216,24 @@ impl Topics {
     pub fn new(settings: &Settings) -> Result<Topics, JournalError> {
         settings.check()?;
         let troubles = Arc::new(Troubles::new(Arc::clone(&settings.clock), Arc::clone(&settings.tell)));
-        let context = Context::new(troubles, settings.token_file.clone());
+        let context = Context::new(Arc::clone(&troubles), settings.token_file.clone());
         let admin = AdminClient::from_config_and_context(&settings.admin(), context);
         let admin = admin.map_err(|error| JournalError::Refused { why: error.to_string() })?;
-        Ok(Topics { admin })
+        Ok(Topics { admin, troubles })
     }
 
     /// How many partitions each topic has, and how many brokers there are.
     fn there(&self) -> Result<(BTreeMap<String, u32>, usize), JournalError> {
-        let metadata = self.admin.inner().fetch_metadata(None, ANSWER);
-        let metadata = metadata.map_err(|error| failed(&error))?;
+        let deadline = now() + FIRST_ANSWER;
+        let metadata = loop {
+            match self.admin.inner().fetch_metadata(None, QUESTION) {
+                Ok(metadata) => break metadata,
+                // Why it was no answer is told elsewhere, and is the same next time.
+                Err(_) if let Some(why) = self.troubles.refused() => return Err(JournalError::Undone { why }),
+                Err(error) if now() >= deadline => return Err(failed(&error)),
+                Err(_) => {}
+            }
+        };
         let count = |topic: &rdkafka::metadata::MetadataTopic| {
             (topic.name().to_owned(), u32::try_from(topic.partitions().len()).unwrap_or_default())
         };
@@ -351,7 +371,7 @@ mod tests {
         assert!(faults[0].contains("3 partitions") && faults[1].contains("`delete`") && faults[2].contains("1048588"));
         assert_eq!(found.len(), 5);
         assert!(found.iter().all(|finding| !finding.advice.is_empty()));
-        let short = [("cleanup.policy", "delete"), ("retention.ms", "3600000")];
+        let short = [("cleanup.policy", "delete"), ("retention.ms", "3600000"), ("max.message.bytes", "1048588")];
         let settings = short.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert!(topic(Cleanup::After(DAY)).findings(1, &settings)[0].what.contains("kept for 1 h, 24 h"));
     }
