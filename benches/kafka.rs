@@ -158,7 +158,7 @@ fn partitions() -> Vec<(Input, u64)> {
 
 fn drain(settings: &Settings, lines: u64) {
     let troubles = Arc::new(Troubles::new(Arc::clone(&settings.clock), Arc::clone(&settings.tell)));
-    let mut reader = Reader::new(&settings.member("drain"), Starts::default(), troubles).expect("a reader");
+    let mut reader = Reader::new((settings, &settings.member("drain")), Starts::default(), troubles).expect("a reader");
     reader.assign(&partitions()).expect("partitions");
     let ((), wall, cpu) = measured(|| {
         let (mut count, mut sum) = (0, 0u64);

@@ -63,11 +63,7 @@ fn killed_processes_lose_and_repeat_nothing() {
         nodes[which] = Some(Process::start(folders[which].path(), &config));
     }
     let kafka = cluster.open("looks");
-    let all = |wanted: &BTreeMap<u32, Vec<String>>| {
-        let judged = judged(&kafka);
-        wanted.iter().all(|(partition, lines)| judged.get(partition) == Some(&(lines.len() as u64)))
-    };
-    until_true("all records judged", || all(&sender.sent));
+    until_true("all records judged", || is_judged(&kafka, &sender.sent));
     until_true("the last block", || {
         blocked(nodes[0].as_ref().unwrap()).contains(&format!("50.128.{}.7/32", (kills - 1) % 250))
     });

@@ -351,3 +351,40 @@ fn a_journal_of_a_newer_version_is_refused_by_name() {
     is_refused(folder.path(), CONFIG, 3, &["journal format 9", "use the newer program"]);
     assert_eq!(fs::read(&segment).unwrap(), bytes, "left as it is");
 }
+
+#[test]
+fn a_record_that_ends_the_process_is_found_and_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let fatal = || {
+        let mut command = command(folder.path(), CONFIG);
+        command.env("SEKISHO_CRASH_ON", "/fatal");
+        command
+    };
+    // Without the API nobody sends it: it is there before the life that it ends.
+    let node = Process::run(fatal());
+    let time = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+    let line = |path: &str| format!("50.150.1.7 - - [{time}] \"GET {path} HTTP/1.1\" 200 9 \"-\" \"Mozilla/5.0\"\n");
+    let lines: String = ["/1", "/2", "/fatal", "/4", "/5"].into_iter().map(line).collect();
+    let mut socket = node.connect();
+    let head =
+        format!("POST /api/v1/ingest/nginx HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", lines.len());
+    Write::write_all(&mut socket, (head + &lines).as_bytes()).unwrap();
+    let mut node = node;
+    until_true("its end", || !node.is_running());
+    let judged = |node: &Process| node.try_get("/api/v1/status").unwrap_or_default()["index"]["events"] == 4;
+    let (node, ended) = node::until_it_lives(fatal, judged);
+    // Three of ingest and three of the index; some life may have been ended by both.
+    assert!((2..=5).contains(&ended), "{ended} more");
+    assert!(node.finish().success());
+    let dumped = Command::new(PROGRAM)
+        .args(["journal", "dump", "sekisho.dead-letters", "--data"])
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
+    let dumped = String::from_utf8_lossy(&dumped.stdout).into_owned();
+    assert_eq!(dumped.matches("the process ended three times").count(), 1, "{dumped}");
+    // Where it does not end the process, nothing of this is left.
+    let node = Process::start(folder.path(), CONFIG);
+    until_true("all of it again", || judged(&node));
+    assert!(node.finish().success());
+}

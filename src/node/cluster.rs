@@ -26,7 +26,7 @@ use super::decide::{self, Decider};
 use super::ingest::Ingester;
 use super::services::JournalTold;
 use super::stages::{self, Shared};
-use super::start::{Given, Node, Parts, blind};
+use super::start::{Given, Node, Parts, attempts, blind};
 use super::steps::Steps;
 use super::{NodeError, Tell};
 
@@ -53,7 +53,7 @@ pub(super) fn start(given: Given, kafka: &config::Kafka, clock: Clock) -> Result
         trouble: Arc::new(move || trouble.trouble()),
         appended_at: clock(),
     };
-    let snapshots = given.data.join("snapshots");
+    let (data, snapshots) = (given.data.clone(), given.data.join("snapshots"));
     let (judging, text, steps) = (Arc::clone(&given.judging), given.text.clone(), given.steps.clone());
     let (for_ingest, for_decide) = (Arc::clone(&journal), Arc::clone(&journal));
     let (deciding, its_steps) = (Arc::clone(&judging), steps.clone());
@@ -62,7 +62,9 @@ pub(super) fn start(given: Given, kafka: &config::Kafka, clock: Clock) -> Result
     let mut node = Node::assemble(
         parts,
         move |shared, stop| {
-            again(&for_ingest, shared, stop, &mut || ingest(&for_ingest, (&judging, &text), &steps, (shared, stop)))
+            again(&for_ingest, shared, stop, &mut || {
+                ingest(&for_ingest, (&judging, &text, &data), &steps, (shared, stop))
+            })
         },
         move |shared, stop| {
             again(&for_decide, shared, stop, &mut || {
@@ -144,12 +146,13 @@ fn again(
 
 fn ingest(
     journal: &Arc<Kafka>,
-    (judging, text): (&Arc<Catalog>, &CatalogText),
+    (judging, text, data): (&Arc<Catalog>, &CatalogText, &Path),
     steps: &Steps,
     (shared, stop): (&Shared, &AtomicBool),
 ) -> Result<(), NodeError> {
     let mut ingester = Ingester::start(&**journal, Arc::clone(judging), text)?;
     ingester.steps = steps.clone();
+    ingester.attempts = attempts(data, super::ingest::STAGE)?;
     stages::ingest(ingester, shared, stop)
 }
 

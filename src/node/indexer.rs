@@ -15,6 +15,7 @@ use crate::fold::{RawRecord, Reader, caught};
 use crate::index::{self, Batch, Index, IndexError, Rebuild, Writer, WriterCounts, WriterSettings};
 use crate::journal::{Fetched, Journal, JournalError};
 
+use super::attempts::Attempts;
 use super::steps::{Step, Steps};
 
 /// Bytes read at a time of one partition.
@@ -32,6 +33,7 @@ pub struct Indexer<J> {
     /// Records that retention deleted before they were indexed.
     missed: u64,
     pub(super) steps: Steps,
+    pub(super) attempts: Attempts,
     /// How long commits take, where that is counted.
     pub(super) commits: Option<Histogram>,
 }
@@ -80,8 +82,8 @@ impl<J: Journal> Indexer<J> {
         let durable = Durable::default();
         durable.set(writer.positions());
         let readers = catalog.pipelines.iter().map(|_| None).collect();
-        let (index, steps) = (index.clone(), Steps::default());
-        Ok(Indexer { journal, catalog, readers, index, writer, durable, missed: 0, steps, commits: None })
+        let (index, steps, attempts) = (index.clone(), Steps::default(), Attempts::default());
+        Ok(Indexer { journal, catalog, readers, index, writer, durable, missed: 0, steps, attempts, commits: None })
     }
 
     /// Indexes what there is, a few megabytes of each partition, and commits where that is due. Gives how many records
@@ -123,6 +125,7 @@ impl<J: Journal> Indexer<J> {
             None => self.writer.commit()?,
         };
         self.steps.reach(Step::IndexCommitted);
+        self.attempts.done(&positions);
         self.durable.set(positions);
         Ok(())
     }
@@ -194,7 +197,10 @@ impl<J: Journal> Indexer<J> {
         let mut records = 0;
         for block in &blocks {
             records += block.offsets().end - block.offsets().start;
-            self.block(pipeline, block)?;
+            self.attempts.begin([(block.input.clone(), block.offsets())].into_iter());
+            let added = self.block(pipeline, block);
+            self.attempts.end();
+            added?;
             self.steps.reach(Step::IndexAdded);
         }
         Ok(records)
@@ -251,7 +257,8 @@ impl<J: Journal> Indexer<J> {
         Ok(())
     }
 
-    /// A record on which our own code gives up is not searchable; ingest has made a dead letter of it.
+    /// A record on which our own code gives up, or with which it ended, is not searchable; ingest has made a dead letter
+    /// of it.
     fn record(
         &mut self,
         pipeline: PipelineIndex,
@@ -259,6 +266,10 @@ impl<J: Journal> Indexer<J> {
         (record, at): (RawRecord<'_>, Time),
         batch: &mut Batch,
     ) {
+        if !self.attempts.may_examine(input, record.offset) {
+            return;
+        }
+        self.steps.examine(record.bytes);
         let (catalog, slot) = (&self.catalog, &mut self.readers[pipeline.0]);
         let reader = slot.get_or_insert_with(|| Reader::new(Arc::clone(catalog), pipeline));
         let name = catalog.pipeline(pipeline).name.as_str();

@@ -13,6 +13,7 @@ use crate::event::{Entry, Input, Pack, SIGNALS};
 use crate::fold::{Batch, Examiner, Ingest, InputState, Poison, RawRecord, Sightings, caught, signals};
 use crate::journal::{Commit, Fetched, Journal, JournalError, NewRecord, Records, Stage, StoredRecord, Subscription};
 
+use super::attempts::{Attempts, ENDED};
 use super::outputs::Outputs;
 use super::steps::{Step, Steps};
 use super::{NodeError, catalogs, retry};
@@ -37,6 +38,7 @@ pub struct Ingester<S> {
     sightings: Sightings,
     batch: Batch,
     pub(super) steps: Steps,
+    pub(super) attempts: Attempts,
 }
 
 /// One input of an ingester.
@@ -76,6 +78,7 @@ impl<S: Stage> Ingester<S> {
             sightings: Sightings::default(),
             batch: Batch::default(),
             steps: Steps::default(),
+            attempts: Attempts::default(),
         })
     }
 
@@ -87,10 +90,16 @@ impl<S: Stage> Ingester<S> {
         let blocks = self.stage.poll(POLL_BYTES, timeout)?;
         self.stage.moved().iter().for_each(|input| self.forget(input));
         let mut draft = Draft::default();
+        if !blocks.is_empty() {
+            self.attempts.begin(blocks.iter().map(|block| (block.input.clone(), block.offsets())));
+        }
         let records = blocks.iter().map(|block| self.block(block, &mut draft)).sum();
+        self.attempts.end();
         if records > 0 {
             self.steps.reach(Step::IngestExamined);
+            let positions = draft.positions.clone();
             self.commit(draft, stop)?;
+            self.attempts.done(&positions);
             self.steps.reach(Step::IngestCommitted);
         }
         Ok(records)
@@ -155,7 +164,13 @@ impl<S: Stage> Ingester<S> {
         let examiner = slot.get_or_insert_with(|| Examiner::new(Arc::clone(&self.catalog), pipeline));
         let raw = RawRecord { offset: record.offset, bytes: record.value, spoofable: record.spoofable };
         self.sightings.clear();
-        if let Err(reason) = caught(|| examiner.examine(raw, record.appended_at, &mut self.sightings)) {
+        let examined = if self.attempts.may_examine(&self.ingest.inputs()[input], record.offset) {
+            self.steps.examine(record.value);
+            caught(|| examiner.examine(raw, record.appended_at, &mut self.sightings))
+        } else {
+            Err(ENDED.to_owned())
+        };
+        if let Err(reason) = examined {
             // What was being changed when it gave up is not to be trusted: the next record gets a new one.
             *slot = None;
             self.sightings.clear();

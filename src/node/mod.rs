@@ -5,6 +5,7 @@
 //! commit that finds no space is tried again as it is, and after any other failure the process ends and starts from what
 //! the journal holds. Deliberately without knowledge of what records mean: that is the folds'.
 
+pub mod attempts;
 pub mod audit;
 pub mod catalogs;
 pub mod cluster;

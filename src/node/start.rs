@@ -7,7 +7,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the clock of the journal is the machine's")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -24,6 +24,7 @@ use crate::journal::Journal;
 use crate::journal::embedded::{self, Cut, Embedded, Lock, Timed};
 use crate::respond::Standing;
 
+use super::attempts::Attempts;
 use super::decide::{Decider, Restored};
 use super::indexer::{Durable, Indexer};
 use super::ingest::Ingester;
@@ -130,6 +131,7 @@ impl Node {
         let (standing, floors) = (decider.folder().decide().responder().standing(), decider.floors().clone());
         let mut ingester = Ingester::start(&*journal, Arc::clone(&given.judging), &given.text)?;
         ingester.steps = given.steps.clone();
+        ingester.attempts = attempts(&given.data, super::ingest::STAGE)?;
         super::shown::name_embedded(&metrics, &journal);
         let status = Arc::clone(&journal);
         let told = JournalTold {
@@ -180,6 +182,7 @@ impl Node {
             let mut indexer =
                 Indexer::open(Arc::clone(&journal), Arc::clone(&reading), &index, writer_settings(&config))?;
             indexer.steps = steps;
+            indexer.attempts = attempts(&data, "index")?;
             let commits = metrics.histogram("sekisho_index_commit_seconds", COMMIT_HELP, &[], LATENCY_SECONDS);
             indexer.commits = Some(commits);
             node.durable = indexer.durable().clone();
@@ -268,6 +271,16 @@ impl Node {
         self.stages.push(Running::start(name, &self.shared, work)?);
         Ok(())
     }
+}
+
+/// The notes of a stage on what it examines.
+pub(super) fn attempts(data: &Path, stage: &str) -> Result<Attempts, NodeError> {
+    let path = data.join("attempts").join(stage);
+    Attempts::open(&path).map_err(|error| NodeError::Environment {
+        what: path.display().to_string(),
+        error: error.to_string(),
+        advice: "what is examined is noted there; it must be writable".to_owned(),
+    })
 }
 
 /// What is said where a start knows nothing of what was before.

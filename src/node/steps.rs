@@ -4,7 +4,8 @@
 //! would: nothing is flushed, nothing is told. `SEKISHO_STALL_AT=NAME:COUNT` has the thread that comes there stand still for
 //! ever, as before a disk that does not answer. `SEKISHO_SEGMENT_BYTES=N` makes the journal's segments that small, so that a
 //! short life has several, and `SEKISHO_CLOCK_AHEAD=N` sets the node's clock N seconds ahead, so that some lives are hours
-//! apart. Deliberately without any other effect: a name decides only where that happens.
+//! apart. `SEKISHO_CRASH_ON=TEXT` has each record that holds this text end the process when it is examined, as one would that
+//! the stack does not bear. Deliberately without any other effect: a name decides only where that happens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,8 @@ pub const STALL_AT: &str = "SEKISHO_STALL_AT";
 pub const SEGMENT_BYTES: &str = "SEKISHO_SEGMENT_BYTES";
 /// Seconds by which the clock is ahead.
 pub const CLOCK_AHEAD: &str = "SEKISHO_CLOCK_AHEAD";
+/// A text; a record that holds it ends the process when it is examined.
+pub const CRASH_ON: &str = "SEKISHO_CRASH_ON";
 /// Segments hold a checkpoint and commits of some size.
 const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 
@@ -78,6 +81,7 @@ pub struct Steps {
     segment_bytes: Option<u64>,
     /// In seconds.
     clock_ahead: u32,
+    crash_on: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -102,7 +106,8 @@ impl Steps {
         let ahead =
             |text: String| text.parse().map_err(|_| format!("{CLOCK_AHEAD}: not a number of seconds; unset it"));
         let clock_ahead = get(CLOCK_AHEAD).map_or(Ok(0), ahead)?;
-        Ok(Steps { trap: crash.or(stall), segment_bytes, clock_ahead })
+        let crash_on = get(CRASH_ON).filter(|text| !text.is_empty()).map(Arc::from);
+        Ok(Steps { trap: crash.or(stall), segment_bytes, clock_ahead, crash_on })
     }
 
     /// A clock, set ahead as the settings say.
@@ -114,6 +119,14 @@ impl Steps {
     /// The process comes to this step.
     pub fn reach(&self, step: Step) {
         self.at(step.name());
+    }
+
+    /// A record is examined now.
+    pub fn examine(&self, record: &[u8]) {
+        let Some(text) = &self.crash_on else { return };
+        if memchr::memmem::find(record, text.as_bytes()).is_some() {
+            std::process::abort();
+        }
     }
 
     /// The journal's settings with the same trap.

@@ -32,19 +32,48 @@ fn free_from(base: u16) -> u16 {
 pub struct Cluster {
     folder: tempfile::TempDir,
     pub bootstrap: String,
+    /// Where client certificates are asked for, of one that has TLS.
+    pub mtls: String,
+    /// What a client of the tests needs to come in.
+    pub properties: Vec<(String, String)>,
 }
 
 impl Cluster {
     /// Starts so many brokers.
     pub fn start(nodes: u16, base: u16) -> Cluster {
+        Cluster::made(nodes, base, "plain")
+    }
+
+    /// Starts one broker that takes users by password, token or certificate, over TLS alone. Its administrator looks on.
+    pub fn start_secure(base: u16) -> Cluster {
+        let mut cluster = Cluster::made(1, base, "sasl_ssl");
+        let ca = cluster.tls("ca.crt");
+        let given = [
+            ("security.protocol", "sasl_ssl"),
+            ("ssl.ca.location", ca.as_str()),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("sasl.username", "admin"),
+            ("sasl.password", "admin-pw"),
+        ];
+        cluster.properties = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        cluster
+    }
+
+    fn made(nodes: u16, base: u16, security: &str) -> Cluster {
         let folder = tempfile::tempdir().unwrap();
         let port = free_from(base);
         let fetched = Command::new(script("fetch")).status().unwrap();
         assert!(fetched.success(), "tests/kafka/fetch says what is missing");
         let (nodes, port) = (nodes.to_string(), port.to_string());
-        let told = run(folder.path(), &["start"], &["--nodes", &nodes, "--base", &port]);
-        let bootstrap = told.lines().find_map(|line| line.strip_prefix("bootstrap=")).expect("where it listens");
-        Cluster { bootstrap: bootstrap.to_owned(), folder }
+        let told = run(folder.path(), &["start"], &["--nodes", &nodes, "--base", &port, "--security", security]);
+        let of = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        let bootstrap = of("bootstrap=").expect("where it listens");
+        Cluster { bootstrap, mtls: of("mtls=").unwrap_or_default(), properties: Vec::new(), folder }
+    }
+
+    /// The path of a certificate or key that it was made with.
+    pub fn tls(&self, name: &str) -> String {
+        self.folder.path().join("tls").join(name).display().to_string()
     }
 
     /// One of the script's commands, as `kill` of a node.
@@ -66,7 +95,7 @@ impl Cluster {
         Settings {
             brokers: vec![self.bootstrap.clone()],
             begin: Begin::Beginning,
-            properties: Vec::new(),
+            properties: self.properties.clone(),
             token_file: None,
             instance: instance.to_owned(),
             clock: Arc::new(now),

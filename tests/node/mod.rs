@@ -71,7 +71,12 @@ impl Process {
         Process::run(command(folder, config))
     }
 
-    pub fn run(mut command: Command) -> Process {
+    pub fn run(command: Command) -> Process {
+        Process::try_run(command).unwrap_or_else(|(status, said)| panic!("the node ended with {status}:\n{said}"))
+    }
+
+    /// The same for one that may end before its API listens: how it ended, and what it said.
+    pub fn try_run(mut command: Command) -> Result<Process, (ExitStatus, String)> {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let said = Arc::new(Mutex::new(String::new()));
@@ -83,11 +88,12 @@ impl Process {
         process.address = until("the API", || {
             let said = process.said();
             if let Some(status) = process.child.try_wait().unwrap() {
-                panic!("the node ended with {status}:\n{said}");
+                return Some(Err((status, said)));
             }
-            said.split_once("http://").and_then(|(_, rest)| rest.split_once("/api")).map(|(at, _)| at.parse().unwrap())
-        });
-        process
+            let address = said.split_once("http://").and_then(|(_, rest)| rest.split_once("/api"));
+            address.map(|(at, _)| Ok(at.parse().unwrap()))
+        })?;
+        Ok(process)
     }
 
     pub fn id(&self) -> u32 {
@@ -139,6 +145,15 @@ impl Process {
         let answer = self.ask("GET", path, "", b"");
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         answer.json()
+    }
+
+    /// The same of a node that may end meanwhile.
+    pub fn try_get(&self, path: &str) -> Option<Value> {
+        let mut socket = TcpStream::connect(self.address).ok()?;
+        socket.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).ok()?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text).ok()?;
+        serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
     }
 
     pub fn post(&self, pipeline: &str, headers: &str, body: &[u8]) -> Answer {
@@ -198,6 +213,26 @@ impl Drop for Process {
         if std::thread::panicking() {
             eprintln!("the node said:\n{}", self.said());
         }
+    }
+}
+
+/// Starts a node again and again, as a supervisor does, until it lives and this holds of it; how often it ended.
+pub fn until_it_lives(command: impl Fn() -> Command, holds: impl Fn(&Process) -> bool) -> (Process, usize) {
+    let mut ended = 0;
+    loop {
+        assert!(ended < 20, "it ends for ever");
+        let Ok(mut node) = Process::try_run(command()) else {
+            ended += 1;
+            continue;
+        };
+        let lives = until("it to end or to go on", || {
+            let lives = node.is_running();
+            (!lives || holds(&node)).then_some(lives)
+        });
+        if lives {
+            return (node, ended);
+        }
+        ended += 1;
     }
 }
 

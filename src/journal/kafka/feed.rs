@@ -88,7 +88,7 @@ impl Feeds {
             return Ok(which);
         }
         if self.feeds.len() < FEEDS_MAX {
-            let reader = Reader::new(&settings.reader(), Starts::default(), Arc::clone(troubles))?;
+            let reader = Reader::new((settings, &settings.reader()), Starts::default(), Arc::clone(troubles))?;
             self.feeds.push(Feed { reader, cursors: BTreeMap::new(), used: 0 });
             return Ok(self.feeds.len() - 1);
         }

@@ -10,13 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::ops::Range;
-use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use crate::event::{Input, Time};
@@ -30,6 +30,7 @@ pub mod rebalance;
 pub mod settings;
 mod stage;
 pub mod starts;
+mod tokens;
 pub mod topics;
 pub mod troubles;
 mod watch;
@@ -40,6 +41,7 @@ pub use stage::KafkaStage;
 
 use feed::Feeds;
 use marks::Marks;
+use tokens::Tokens;
 use troubles::{Context, Delivered, Troubles};
 use writer::{Append, Failed, Writer};
 
@@ -67,6 +69,7 @@ struct Shared {
     troubles: Arc<Troubles>,
     /// Asks about topics and offsets, and reads nothing.
     asker: BaseConsumer<Context>,
+    tokens: Mutex<Tokens>,
     counts: Mutex<BTreeMap<String, (Instant, u32)>>,
     names: Mutex<Option<(Instant, Vec<String>)>>,
     feeds: Mutex<Feeds>,
@@ -95,7 +98,8 @@ impl Kafka {
         let troubles = Arc::new(Troubles::new(Arc::clone(&settings.clock), Arc::clone(&settings.tell)));
         let context = Context::new(Arc::clone(&troubles), settings.token_file.clone());
         let asker = settings.reader().create_with_context(context);
-        let asker = asker.map_err(|error| JournalError::Refused { why: error.to_string() })?;
+        let asker = asker.map_err(|error| unusable(&error))?;
+        let tokens = Mutex::new(Tokens::new(&settings));
         let door = Mutex::new(Writer::new(&settings, "door", &troubles));
         // A thousand transactions a millisecond are more than any door takes.
         let numbers = AtomicU64::new(u64::try_from((settings.clock)().0).unwrap_or(0).saturating_mul(1_000));
@@ -103,6 +107,7 @@ impl Kafka {
             settings,
             troubles,
             asker,
+            tokens,
             counts: Mutex::default(),
             names: Mutex::default(),
             feeds: Mutex::default(),
@@ -133,6 +138,7 @@ impl Kafka {
         config.remove("group.instance.id");
         let context = Context::new(Arc::clone(&self.0.troubles), self.0.settings.token_file.clone());
         let asker: BaseConsumer<Context> = config.create_with_context(context).map_err(|error| undone(&error))?;
+        ready(&asker, &mut Tokens::new(&self.0.settings))?;
         let mut list = TopicPartitionList::new();
         list.add_partition(&input.topic, i32::try_from(input.partition).unwrap_or(i32::MAX));
         let found = asker.committed_offsets(list, ANSWER).map_err(|error| told(&error))?;
@@ -151,6 +157,12 @@ impl Kafka {
 }
 
 impl Shared {
+    /// Who asks, with a token that is good.
+    fn asker(&self) -> Result<&BaseConsumer<Context>, JournalError> {
+        ready(&self.asker, &mut held(&self.tokens))?;
+        Ok(&self.asker)
+    }
+
     /// How many partitions a topic has; 0 where it is not there.
     fn count(&self, topic: &str) -> Result<u32, JournalError> {
         if let Some((asked, count)) = held(&self.counts).get(topic)
@@ -159,7 +171,7 @@ impl Shared {
         {
             return Ok(*count);
         }
-        let metadata = self.asker.fetch_metadata(Some(topic), ANSWER).map_err(|error| undone(&error))?;
+        let metadata = self.asker()?.fetch_metadata(Some(topic), ANSWER).map_err(|error| undone(&error))?;
         self.troubles.clear();
         let found = metadata.topics().iter().find(|known| known.name() == topic);
         let count = found.map_or(0, |found| u32::try_from(found.partitions().len()).unwrap_or_default());
@@ -192,7 +204,7 @@ impl Shared {
             let partition = i32::try_from(*partition).unwrap_or(i32::MAX);
             list.add_partition_offset(topic, partition, which).map_err(|error| undone(&error))?;
         }
-        let found = self.asker.offsets_for_times(list, ANSWER).map_err(|error| undone(&error))?;
+        let found = self.asker()?.offsets_for_times(list, ANSWER).map_err(|error| undone(&error))?;
         let one = |element: TopicPartitionListElem<'_>| {
             element.error().map_err(|error| undone(&error))?;
             Ok(reader::offset_of(element.offset()))
@@ -202,7 +214,7 @@ impl Shared {
 
     /// The ids of topics that are there.
     fn ids(&self, topics: &BTreeSet<&str>, timeout: Duration) -> Result<BTreeMap<String, String>, JournalError> {
-        let client = NonNull::new(self.asker.client().native_ptr());
+        let client = NonNull::new(self.asker()?.client().native_ptr());
         client.map_or(Ok(BTreeMap::new()), |client| ids::ids(client, topics, timeout))
     }
 
@@ -214,7 +226,7 @@ impl Shared {
         {
             return Ok(names.clone());
         }
-        let metadata = self.asker.fetch_metadata(None, ANSWER).map_err(|error| undone(&error))?;
+        let metadata = self.asker()?.fetch_metadata(None, ANSWER).map_err(|error| undone(&error))?;
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         let mut names: Vec<String> = names.filter(|name| !name.starts_with("__")).collect();
         names.sort();
@@ -373,11 +385,11 @@ impl Kafka {
     }
 }
 
-/// The token of a file; nothing but it and white space may be in there.
-fn token(file: &Path) -> Result<String, String> {
-    #[expect(clippy::disallowed_methods, reason = "tokens are handed over in files")]
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(text.trim().to_owned())
+/// Gives a client that asks its token, and has what went wrong told: nobody else polls it.
+fn ready(asker: &BaseConsumer<Context>, tokens: &mut Tokens) -> Result<(), JournalError> {
+    NonNull::new(asker.client().native_ptr()).map_or(Ok(()), |client| tokens.renew(client))?;
+    while asker.poll(Duration::ZERO).is_some() {}
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "how old an answer of the brokers is")]
@@ -386,11 +398,21 @@ fn now() -> Instant {
 }
 
 /// A fault for somebody who waits for the answer, with what it may mean.
-fn told(error: &rdkafka::error::KafkaError) -> JournalError {
+fn told(error: &KafkaError) -> JournalError {
     JournalError::Undone { why: troubles::explained(error.rdkafka_error_code(), &error.to_string()) }
 }
 
-fn undone(error: &rdkafka::error::KafkaError) -> JournalError {
+/// Settings that make no client.
+fn unusable(error: &KafkaError) -> JournalError {
+    let why = if let KafkaError::ClientConfig(_, why, name, value) = error {
+        format!("`journal.kafka`: the Kafka client does not take `{name}: {value}`: {why}")
+    } else {
+        error.to_string()
+    };
+    JournalError::Refused { why }
+}
+
+fn undone(error: &KafkaError) -> JournalError {
     JournalError::Undone { why: error.to_string() }
 }
 

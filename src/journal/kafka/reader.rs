@@ -20,7 +20,9 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::rebalance::{Change, Rebalances, rebalance};
+use super::settings::Settings;
 use super::starts::Starts;
+use super::tokens::Tokens;
 use super::troubles::{Context, Troubles};
 use crate::event::Input;
 use crate::journal::JournalError;
@@ -71,6 +73,7 @@ pub struct Reader {
     /// Lives as long as the client, which holds a pointer to it.
     rebalances: Box<Rebalances>,
     troubles: Arc<Troubles>,
+    tokens: Tokens,
     member: bool,
 }
 
@@ -82,7 +85,11 @@ impl Reader {
     ///
     /// # Errors
     /// Where the settings are none that librdkafka takes.
-    pub fn new(config: &ClientConfig, starts: Starts, troubles: Arc<Troubles>) -> Result<Reader, JournalError> {
+    pub fn new(
+        (settings, config): (&Settings, &ClientConfig),
+        starts: Starts,
+        troubles: Arc<Troubles>,
+    ) -> Result<Reader, JournalError> {
         let native = config.create_native_config().map_err(|error| refused(&error.to_string()))?;
         let group = config.get("group.id").unwrap_or_default().to_owned();
         let rebalances = Box::new(Rebalances::new(group, starts));
@@ -108,8 +115,10 @@ impl Reader {
             sys::rd_kafka_queue_get_consumer(client.as_ptr())
         };
         let queue = NonNull::new(queue).ok_or_else(|| refused("the consumer has no queue"))?;
-        let messages = Vec::with_capacity(BATCH);
-        Ok(Reader { client, queue, messages, rebalances, troubles, member: false })
+        let (messages, tokens) = (Vec::with_capacity(BATCH), Tokens::new(settings));
+        let mut reader = Reader { client, queue, messages, rebalances, troubles, tokens, member: false };
+        reader.tokens.renew(client)?;
+        Ok(reader)
     }
 
     /// Joins its group for these topics.
@@ -156,6 +165,7 @@ impl Reader {
     /// # Errors
     /// [`JournalError::Undone`] where the consumer is of no more use and a new one must be made.
     pub fn poll(&mut self, timeout: Duration, each: &mut dyn FnMut(Met<'_>)) -> Result<usize, JournalError> {
+        self.tokens.renew(self.client)?;
         // A call waits until it has as many as it asks for: one is waited for, and the others are taken if they are there.
         if self.take(timeout, 1) > 0 {
             self.take(Duration::ZERO, BATCH - 1);

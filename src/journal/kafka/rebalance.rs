@@ -68,18 +68,31 @@ pub(super) unsafe extern "C" fn rebalance(
 ) {
     // SAFETY: the opaque is the box of the reader that is polling; partitions are librdkafka's for this call.
     let (rebalances, inputs) = unsafe { (&*opaque.cast::<Rebalances>(), inputs_of(partitions)) };
+    // SAFETY: the client lives; the text is static.
+    let cooperative = unsafe { CStr::from_ptr(sys::rd_kafka_rebalance_protocol(client)) } == c"COOPERATIVE";
     let done = if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
         assigned(client, &inputs, rebalances).and_then(|given| {
             let places: Vec<_> = given.iter().map(|given| (given.input.clone(), given.next)).collect();
             rebalances.changes.borrow_mut().push(Change::Assigned(given));
+            let list = list_of(&places);
             // SAFETY: the list is copied, the error is ours.
-            let error = unsafe { sys::rd_kafka_incremental_assign(client, list_of(&places).ptr()) };
-            taken(error).map_err(|fault| fault.text)
+            unsafe {
+                if cooperative {
+                    return taken(sys::rd_kafka_incremental_assign(client, list.ptr())).map_err(|fault| fault.text);
+                }
+                check(sys::rd_kafka_assign(client, list.ptr()), "assign").map_err(|error| error.to_string())
+            }
         })
     } else {
         rebalances.changes.borrow_mut().push(Change::Revoked(inputs));
-        // SAFETY: as above.
-        taken(unsafe { sys::rd_kafka_incremental_unassign(client, partitions) }).map_err(|fault| fault.text)
+        // SAFETY: as above; no list at all takes everything away.
+        unsafe {
+            if cooperative {
+                taken(sys::rd_kafka_incremental_unassign(client, partitions)).map_err(|fault| fault.text)
+            } else {
+                check(sys::rd_kafka_assign(client, std::ptr::null()), "unassign").map_err(|error| error.to_string())
+            }
+        }
     };
     if let Err(why) = done {
         *rebalances.fault.borrow_mut() = Some(why);

@@ -20,6 +20,12 @@ pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// A member that says nothing for so long is taken for dead: a killed host's partitions stand still until then.
 const SESSION_TIMEOUT_MS: &str = "8000";
 const HEARTBEAT_MS: &str = "1000";
+/// How partitions are shared: all anew with each member that comes or goes for good. Cooperative sharing takes two rounds,
+/// and a static member that restarts between them is given what it had without a round: partitions that were taken from it
+/// for another then belong to nobody until somebody else comes or goes (seen at a start of two processes, and for ever).
+const SHARED: &str = "roundrobin";
+/// How a single partition is kept by whoever has it: it is never taken away for another, so one round is enough.
+pub const KEPT: &str = "cooperative-sticky";
 /// A reader is moved from place to place: what it waits for elsewhere holds up what it is asked for now.
 const READER_WAIT_MS: &str = "50";
 /// The largest record we write or read: a part of a state, with room for its key.
@@ -86,7 +92,7 @@ impl Settings {
         config.remove("fetch.wait.max.ms");
         config.set("group.id", format!("sekisho-{stage}")).set("enable.partition.eof", "false");
         config.set("group.instance.id", format!("{stage}-{}", self.instance));
-        config.set("partition.assignment.strategy", "cooperative-sticky");
+        config.set("partition.assignment.strategy", SHARED);
         config.set("session.timeout.ms", SESSION_TIMEOUT_MS).set("heartbeat.interval.ms", HEARTBEAT_MS);
         config.set("max.poll.interval.ms", "300000");
         // Topics that appear later and fit a pattern are found so soon.

@@ -15,6 +15,7 @@ use crate::journal::{Commit, Committed, Fetched, JournalError, NOTE_BYTES_MAX, S
 use super::feed::Gathered;
 use super::reader::{Met, Reader};
 use super::rebalance::{Assigned, Change, written};
+use super::settings::KEPT;
 use super::troubles::Delivered;
 use super::watch::Watch;
 use super::writer::{Failed, Writer};
@@ -55,14 +56,18 @@ impl KafkaStage {
     pub(super) fn new(kafka: Kafka, name: &str, subscription: Subscription) -> Result<KafkaStage, JournalError> {
         let shared = &kafka.0;
         let starts = shared.starts(name, &subscription)?;
-        let mut reader = Reader::new(&shared.settings.member(name), starts, std::sync::Arc::clone(&shared.troubles))?;
+        let follows = subscription.topics.iter().all(|topic| topic.starts_with(OWN));
+        let mut config = shared.settings.member(name);
+        if follows {
+            config.set("partition.assignment.strategy", KEPT);
+        }
+        let mut reader = Reader::new((&shared.settings, &config), starts, std::sync::Arc::clone(&shared.troubles))?;
         let mut writer = Writer::new(&shared.settings, name, &shared.troubles);
         // Before the first look at what is committed: what a forerunner of this name left open is ended by it.
         writer.take_over()?;
         let topics: Vec<String> = subscription.topics.iter().map(|pattern| expression(pattern)).collect();
         reader.subscribe(&topics)?;
         let (owned, moved, watch) = (BTreeMap::new(), Vec::new(), Watch::new(name));
-        let follows = subscription.topics.iter().all(|topic| topic.starts_with(OWN));
         let apart = if follows { APART_FOLLOWING } else { APART };
         let name = name.to_owned();
         Ok(KafkaStage { kafka, name, reader, writer, owned, moved, watch, last_began: None, apart, strays: 0 })

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::thread::Thread;
@@ -13,19 +14,21 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::event::{DAY, HOUR};
 use crate::journal::JournalError;
 
-use super::now;
 use super::settings::{RECORD_BYTES_MAX, Settings};
+use super::tokens::Tokens;
 use super::troubles::{Context, Troubles, explained};
+use super::{now, ready, unusable};
 
 /// How long the brokers may take to make or describe topics.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Brokers that are there answer within this; others are asked again, or are not there.
-const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// Brokers that are there answer within this: why one refuses us comes to be known after up to ten seconds.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
 /// One question of that: between two it is seen whether we were refused.
 const QUESTION: Duration = Duration::from_secs(2);
 /// How often it is asked whether what was made is known.
@@ -205,6 +208,8 @@ impl Topic {
 /// Makes and describes topics.
 pub struct Topics {
     admin: AdminClient<Context>,
+    /// Asks what is there, and hears what is wrong; the other one does not.
+    asker: BaseConsumer<Context>,
     troubles: Arc<Troubles>,
 }
 
@@ -216,17 +221,23 @@ impl Topics {
     pub fn new(settings: &Settings) -> Result<Topics, JournalError> {
         settings.check()?;
         let troubles = Arc::new(Troubles::new(Arc::clone(&settings.clock), Arc::clone(&settings.tell)));
-        let context = Context::new(Arc::clone(&troubles), settings.token_file.clone());
-        let admin = AdminClient::from_config_and_context(&settings.admin(), context);
-        let admin = admin.map_err(|error| JournalError::Refused { why: error.to_string() })?;
-        Ok(Topics { admin, troubles })
+        let context = || Context::new(Arc::clone(&troubles), settings.token_file.clone());
+        let refused = |error: KafkaError| unusable(&error);
+        let admin = AdminClient::from_config_and_context(&settings.admin(), context()).map_err(refused)?;
+        let client = NonNull::new(admin.inner().native_ptr());
+        client.map_or(Ok(()), |client| Tokens::new(settings).renew(client))?;
+        let asker = settings.reader().create_with_context(context()).map_err(refused)?;
+        ready(&asker, &mut Tokens::new(settings))?;
+        Ok(Topics { admin, asker, troubles })
     }
 
     /// How many partitions each topic has, and how many brokers there are.
     fn there(&self) -> Result<(BTreeMap<String, u32>, usize), JournalError> {
         let deadline = now() + FIRST_ANSWER;
         let metadata = loop {
-            match self.admin.inner().fetch_metadata(None, QUESTION) {
+            let answer = self.asker.fetch_metadata(None, QUESTION);
+            while self.asker.poll(Duration::ZERO).is_some() {}
+            match answer {
                 Ok(metadata) => break metadata,
                 // Why it was no answer is told elsewhere, and is the same next time.
                 Err(_) if let Some(why) = self.troubles.refused() => return Err(JournalError::Undone { why }),

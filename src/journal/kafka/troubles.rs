@@ -19,9 +19,7 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use crate::event::{MINUTE, SECOND, Time};
 
 use super::settings::{Clock, Tell};
-
-/// How long a token of OAUTHBEARER is believed before its file is read again.
-const TOKEN_MS: i64 = 15 * MINUTE;
+use super::tokens;
 
 /// Faults, as they are told and counted.
 pub struct Troubles {
@@ -37,8 +35,10 @@ struct Last {
     told_at: BTreeMap<&'static str, Time>,
     /// What is wrong now; taken back once something works.
     now: Option<String>,
-    /// That we were refused, which no waiting mends.
-    refused: Option<String>,
+    /// Why we do not come to the brokers at all: everything else follows from it.
+    cut_off: Option<String>,
+    /// That they refused us, which no waiting mends.
+    refused: bool,
     /// What a stage cannot go on for, and since when nobody said so again.
     stands: Option<(Time, String)>,
 }
@@ -58,14 +58,15 @@ impl Troubles {
         self.count.fetch_add(1, Ordering::Relaxed);
         let text = explained(code, why);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // What follows from a fault says less than the fault.
-        if code.is_some() || last.now.is_none() {
+        let refused = matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL));
+        let away = matches!(advice(code), Some(AWAY)) || code == Some(RDKafkaErrorCode::Resolve);
+        if refused || away && !last.refused {
+            (last.cut_off, last.refused) = (Some(text.clone()), refused);
+        } else if code.is_some() || last.now.is_none() {
+            // What follows from a fault says less than the fault.
             last.now = Some(text.clone());
         }
-        if matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL)) {
-            last.refused = Some(text.clone());
-        }
-        let due = last.is_due(advice(code).unwrap_or_default(), (self.clock)());
+        let due = last.is_due(advice(code).unwrap_or_default(), refused || away, (self.clock)());
         drop(last);
         if due {
             (self.tell)(&text);
@@ -78,7 +79,7 @@ impl Troubles {
         let (text, now) = (explained(None, why), (self.clock)());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.stands = Some((now, text.clone()));
-        let due = last.is_due(STANDS, now);
+        let due = last.is_due(STANDS, false, now);
         drop(last);
         if due {
             (self.tell)(&text);
@@ -88,19 +89,20 @@ impl Troubles {
     /// Something worked.
     pub fn clear(&self) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        (last.now, last.refused) = (None, None);
+        (last.now, last.cut_off, last.refused) = (None, None, false);
     }
 
     /// Why the brokers refused us, where they did.
     pub fn refused(&self) -> Option<String> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).refused.clone()
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.cut_off.clone().filter(|_| last.refused)
     }
 
     /// What is wrong now, if anything.
     pub fn now(&self) -> Option<String> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let stands = last.stands.as_ref().filter(|(since, _)| (self.clock)().since(*since) < STANDS_FOR);
-        stands.map(|(_, text)| text.clone()).or_else(|| last.now.clone())
+        last.cut_off.clone().or_else(|| stands.map(|(_, text)| text.clone())).or_else(|| last.now.clone())
     }
 
     /// Faults so far.
@@ -110,20 +112,22 @@ impl Troubles {
 }
 
 impl Last {
-    /// Whether this kind was not told within the last minute; that no broker answers follows from whatever else was.
-    fn is_due(&mut self, kind: &'static str, now: Time) -> bool {
+    /// Whether this kind was not told within the last minute, and does not follow from what was: that no broker answers
+    /// from any refusal, and everything but that we are cut off from that.
+    fn is_due(&mut self, kind: &'static str, cuts_off: bool, now: Time) -> bool {
         let lately = |told: Option<&Time>| told.is_some_and(|told| now.since(*told) < MINUTE);
-        let told =
-            lately(self.told_at.get(kind)) || kind == AWAY && self.told_at.values().any(|told| lately(Some(told)));
-        if !told {
+        let any = self.told_at.values().any(|told| lately(Some(told)));
+        let follows = any && (kind == AWAY || !cuts_off && self.cut_off.is_some());
+        let due = !follows && !lately(self.told_at.get(kind));
+        if due {
             self.told_at.insert(kind, now);
         }
-        !told
+        due
     }
 }
 
-const AWAY: &str = "no broker answers: is `brokers` right, are they up, and is it a TLS port, which needs `tls: {}`? It is \
-                    tried again";
+const AWAY: &str = "no broker answers: is `brokers` right, are they up, is it a TLS port, which needs `tls: {}`, or one that asks for \
+                    `tls.certificate`? It is tried again";
 
 /// What a fault may mean (sheet §1.12: librdkafka alone says little).
 fn advice(code: Option<RDKafkaErrorCode>) -> Option<&'static str> {
@@ -171,7 +175,7 @@ pub struct Delivered {
     pub firsts: Vec<Option<u64>>,
     /// The largest time that a broker gave a record.
     pub appended_at: Option<i64>,
-    /// The last fault: where a record is refused, only this says why (sheet §1.5).
+    /// The first fault: where a record is refused, only this says why (sheet §1.5).
     pub fault: Option<String>,
 }
 
@@ -203,9 +207,9 @@ impl ClientContext for Context {
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let file = self.token_file.as_ref().ok_or("`sasl.token_file` is not set")?;
-        let token = super::token(file)?;
-        let lifetime_ms = (self.troubles.clock)().plus(TOKEN_MS).0;
-        Ok(OAuthToken { token, principal_name: "sekisho".to_owned(), lifetime_ms })
+        let token = tokens::read(file)?;
+        let lifetime_ms = (self.troubles.clock)().plus(tokens::TOKEN_MS).0;
+        Ok(OAuthToken { token, principal_name: tokens::PRINCIPAL.to_owned(), lifetime_ms })
     }
 }
 
@@ -227,8 +231,47 @@ impl ProducerContext for Context {
             Err((error, message)) => {
                 let why = format!("{}/{}: {error}", message.topic(), message.partition());
                 let advice = advice(error.rdkafka_error_code());
-                delivered.fault = Some(advice.map_or_else(|| why.clone(), |advice| format!("{why}\n  = {advice}")));
+                // What follows, as that the others were not sent any more, says less.
+                delivered.fault.get_or_insert(advice.map_or(why.clone(), |advice| format!("{why}\n  = {advice}")));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_from_a_fault_is_not_told_beside_it() {
+        let (now, said) = (Arc::new(AtomicI64::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (clock, heard) = (Arc::clone(&now), Arc::clone(&said));
+        let troubles = Troubles::new(
+            Arc::new(move || Time(clock.load(Ordering::Relaxed))),
+            Arc::new(move |text: &str| heard.lock().expect("no panic").push(text.to_owned())),
+        );
+        let count = || said.lock().expect("no panic").len();
+        troubles.note(Some(RDKafkaErrorCode::Authentication), "wrong password");
+        for _ in 0..5 {
+            troubles.note(Some(RDKafkaErrorCode::AllBrokersDown), "down");
+            troubles.note(None, "timed out");
+            troubles.stand("not done");
+        }
+        assert_eq!(count(), 1);
+        assert!(troubles.now().is_some_and(|why| why.contains("see `sasl`")), "{:?}", troubles.now());
+        assert_eq!(troubles.now(), troubles.refused());
+        now.store(MINUTE, Ordering::Relaxed);
+        troubles.note(Some(RDKafkaErrorCode::AllBrokersDown), "down");
+        assert_eq!(count(), 2, "again after a minute");
+        troubles.stand("not done");
+        troubles.clear();
+        assert!(troubles.now().is_some_and(|why| why.contains("not done")), "it still stands");
+        troubles.note(Some(RDKafkaErrorCode::UnknownTopic), "x");
+        assert!(count() == 3 && troubles.now().is_some_and(|why| why.contains("not done")));
+        now.store(MINUTE + STANDS_FOR, Ordering::Relaxed);
+        assert!(troubles.now().is_some_and(|why| why.contains("topics create")), "nobody said again that it stands");
+        assert_eq!(troubles.count(), 19);
     }
 }

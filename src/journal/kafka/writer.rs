@@ -19,7 +19,7 @@ use crate::journal::Records;
 use super::now;
 use super::reader::{Fault, Reader};
 use super::settings::{Settings, TRANSACTION_TIMEOUT};
-use super::troubles::{Context, Delivered, Troubles};
+use super::troubles::{Context, Delivered, Troubles, explained};
 
 /// How long one request of a transaction may take.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -178,12 +178,20 @@ fn prepared(
         std::thread::sleep(LOOK);
     }
     if let Some(fault) = producer.context().delivered().fault {
-        return Err(late(&fault));
+        return Err(late(&reason(producer).map_or(fault.clone(), |why| format!("{why}; {fault}"))));
     }
     match offsets {
         Some((reader, list)) if list.count() > 0 => reader.send_offsets(producer.client(), list, REQUEST),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Why the transaction that is open can only be taken back, where librdkafka knows: what was sent only says that it was
+/// not. To begin another is refused in any case, and with the reason.
+fn reason(producer: &ThreadedProducer<Context>) -> Option<String> {
+    let refused = producer.begin_transaction().err()?;
+    let code = refused.rdkafka_error_code()?;
+    (code != RDKafkaErrorCode::State).then(|| explained(Some(code), &refused.to_string()))
 }
 
 fn send(
