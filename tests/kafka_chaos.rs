@@ -15,7 +15,7 @@ use kafka::Cluster;
 use node::{PROGRAM, Process, until_true};
 use nodes::{Sender, check, input, is_judged, values};
 use sekisho::demo::Generator;
-use sekisho::event::Input;
+use sekisho::event::{Input, MINUTE};
 use sekisho::fold::rehearse::START;
 
 const PORTS: u16 = 26_000;
@@ -79,6 +79,13 @@ fn judged(slices: usize, faults: bool) -> Found {
         nodes[at % 2] = start(at % 2);
     }
     until_true("all judged", || is_judged(&kafka, &sender.sent));
+    // Windows count by stream time, which inputs that are quiet hold back until they are idle.
+    let end = START.plus(i64::from(MINUTES) * MINUTE).to_string();
+    let stream_time = |node: &Option<Process>| {
+        let status = node.as_ref().unwrap().get("/api/v1/status");
+        status["decide"]["stream_time"].as_str().unwrap_or_default().to_owned()
+    };
+    until_true("the end of the day", || nodes.iter().map(stream_time).any(|time| time > end));
     for node in nodes.into_iter().flatten() {
         assert!(node.finish().success());
     }

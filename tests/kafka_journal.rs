@@ -7,13 +7,20 @@ mod kafka;
 use std::time::{Duration, Instant};
 
 use kafka::{Cluster, now};
-use sekisho::event::{Input, MINUTE};
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use sekisho::event::{HOUR, Input, MINUTE};
 use sekisho::journal::kafka::topics::{Topics, needed};
 use sekisho::journal::kafka::{Kafka, KafkaStage};
 use sekisho::journal::{Commit, Fetched, Journal, JournalError, Mark, NewRecord, Records, Stage, Subscription};
 
 const PORTS: u16 = 23_000;
-const HANG: Duration = Duration::from_secs(60);
+
+/// Nothing here takes so long unless it hangs; a test that is to fail waits less.
+fn hang() -> Duration {
+    let seconds = std::env::var("SEKISHO_TEST_HANG").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(60))
+}
 
 fn input(topic: &str, partition: u32) -> Input {
     Input { topic: topic.to_owned(), partition }
@@ -44,7 +51,7 @@ fn values(kafka: &Kafka, input: &Input) -> Vec<String> {
 
 /// What is committed comes to be seen shortly after: the brokers write the marker behind their answer.
 fn holds(kafka: &Kafka, input: &Input, expected: &[&str]) {
-    let deadline = Instant::now() + HANG;
+    let deadline = Instant::now() + hang();
     while values(kafka, input) != expected && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -58,7 +65,7 @@ fn texts(blocks: &[Fetched]) -> Vec<String> {
 
 /// Polls until so many records came.
 fn poll(stage: &mut KafkaStage, count: usize) -> Vec<Fetched> {
-    let (mut blocks, deadline) = (Vec::new(), Instant::now() + HANG);
+    let (mut blocks, deadline) = (Vec::new(), Instant::now() + hang());
     while blocks.iter().flat_map(Fetched::iter).count() < count {
         assert!(Instant::now() < deadline, "{count} records did not come");
         blocks.extend(stage.poll(1 << 20, Duration::from_millis(100)).unwrap());
@@ -111,7 +118,7 @@ fn what_is_appended_is_read_and_marks_are_everybodys() {
     holds(&other, &second, &["udp d"]);
     let blocks = other.read(&second, 0, 1).unwrap();
     assert!(blocks[0].iter().next().unwrap().spoofable, "it stays what anybody may have sent");
-    let deadline = Instant::now() + HANG;
+    let deadline = Instant::now() + hang();
     while other.mark("http/key").is_none() && Instant::now() < deadline {}
     assert_eq!((one.mark("http/key"), other.mark("http/key")), (Some(b"x".to_vec()), Some(b"x".to_vec())));
     other.append(Commit { marks: vec![mark(None)], ..Commit::default() }).unwrap();
@@ -184,7 +191,7 @@ fn partitions_move_to_those_who_are_there() {
     let blocks = poll(&mut first, 2);
     first.commit(commit_of(&blocks, "both")).unwrap();
     let mut second = stage(&two);
-    let deadline = Instant::now() + HANG;
+    let deadline = Instant::now() + hang();
     let owned = |stage: &KafkaStage| (0..2).filter(|partition| stage.owns(&input("nginx", *partition))).count();
     while (owned(&first), owned(&second)) != (1, 1) {
         assert!(Instant::now() < deadline, "{} and {}", owned(&first), owned(&second));
@@ -201,7 +208,7 @@ fn partitions_move_to_those_who_are_there() {
 
 /// The error that a stage of ours meets within a while.
 fn error_of(stage: &mut KafkaStage) -> String {
-    let deadline = Instant::now() + HANG;
+    let deadline = Instant::now() + hang();
     loop {
         assert!(Instant::now() < deadline, "nothing was wrong");
         match stage.poll(1 << 20, Duration::from_millis(100)) {
@@ -218,7 +225,7 @@ fn make_anew(cluster: &Cluster, topic: &str) {
         let made = cluster.try_order("topics", &["--create", "--topic", topic, "--partitions", "1"]);
         made.is_ok()
     };
-    let deadline = Instant::now() + HANG;
+    let deadline = Instant::now() + hang();
     while !made() {
         assert!(Instant::now() < deadline, "{topic} cannot be made again");
     }
@@ -247,7 +254,7 @@ fn a_topic_made_anew_is_not_read_on_until_somebody_says_so() {
     drop(stage);
     let (_, command) = told.split_once("`kafka-consumer-groups.sh ").expect("what to do");
     let arguments: Vec<&str> = command.split('`').next().unwrap().split_whitespace().collect();
-    let deadline = Instant::now() + HANG;
+    let deadline = Instant::now() + hang();
     // Until the group is known to be left.
     while cluster.try_order("groups", &arguments).is_err() {
         assert!(Instant::now() < deadline, "the group is not left");
@@ -335,6 +342,7 @@ fn what_cannot_be_sent_is_undone_as_a_whole_and_told() {
     commit.appends.push((input("sekisho.alerts", 0), records(&[&large])));
     let refused = stage.commit(commit).unwrap_err();
     assert!(refused.is_passing() && refused.to_string().contains("sekisho topics check"), "{refused}");
+    assert_eq!(kafka.committed("ingest", &raw).unwrap(), None, "the position neither");
     // A topic that is not there.
     let mut commit = commit_of(&blocks, "beside it");
     commit.appends.push((input("sekisho.none", 0), records(&["x"])));
@@ -354,9 +362,77 @@ fn what_cannot_be_sent_is_undone_as_a_whole_and_told() {
     }
     done.unwrap();
     holds(&kafka, &out, &["with many"]);
-    let deadline = Instant::now() + HANG;
+    let deadline = Instant::now() + hang();
     while values(&kafka, &input("sekisho.answers", 0)).len() < many.len() {
         assert!(Instant::now() < deadline, "not all are there");
     }
     assert_eq!(values(&kafka, &input("sekisho.alerts", 0)).len(), 0);
+}
+
+#[test]
+fn a_producer_whose_clock_is_off_moves_no_time() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&[], 1);
+    let claimed = ["message.timestamp.type=CreateTime", "message.timestamp.after.max.ms=9223372036854775807"];
+    let given = ["--create", "--topic", "nginx", "--partitions", "1", "--config", claimed[0], "--config", claimed[1]];
+    cluster.order("topics", &given);
+    let kafka = cluster.open("one");
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &cluster.bootstrap).create().unwrap();
+    let begun = now();
+    let offsets = [0, 3 * HOUR, -3 * HOUR, 40 * 365 * 24 * HOUR, -MINUTE];
+    for offset in offsets {
+        let value = offset.to_string();
+        let record = BaseRecord::<(), str>::to("nginx").partition(0).payload(&value).timestamp(begun.plus(offset).0);
+        producer.send(record).unwrap();
+    }
+    producer.flush(hang()).unwrap();
+    let blocks = poll(&mut stage(&kafka), offsets.len());
+    let times: Vec<_> = blocks.iter().flat_map(Fetched::iter).map(|record| record.appended_at.since(begun)).collect();
+    assert_eq!((times[0], times[4]), (0, -MINUTE), "what is near is believed");
+    assert!(times[1..4].iter().all(|off| (0..MINUTE).contains(off)), "the others came when they came: {times:?}");
+}
+
+#[test]
+fn brokers_whose_clock_is_off_are_told() {
+    let cluster = Cluster::start(1, PORTS);
+    cluster.create_topics(&["nginx"], 1);
+    let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let heard = std::sync::Arc::clone(&said);
+    let mut settings = cluster.settings("one");
+    settings.clock = std::sync::Arc::new(|| now().plus(-3 * HOUR));
+    settings.tell = std::sync::Arc::new(move |text: &str| *heard.lock().unwrap() += text);
+    let kafka = Kafka::open(settings).unwrap();
+    for _ in 0..3 {
+        append(&kafka, &input("nginx", 0), &["x"]);
+    }
+    let said = said.lock().unwrap().clone();
+    let told = "the brokers' clock is 179 min ahead of this machine's";
+    assert_eq!(said.matches(told).count() + said.matches(&told.replace("179", "180")).count(), 1, "{said}");
+    assert_eq!(kafka.trouble(), None, "it keeps nobody from going on");
+}
+
+/// Each mistake, and a test that must not pass with it: it runs again in a process of its own that makes the mistake.
+const MISTAKES: [(&str, &str); 10] = [
+    ("PositionsFirst", "what_cannot_be_sent_is_undone_as_a_whole_and_told"),
+    ("OffsetTooFar", "outputs_and_positions_are_there_together_or_not_at_all"),
+    ("OffsetShort", "outputs_and_positions_are_there_together_or_not_at_all"),
+    ("SendErrorIgnored", "what_cannot_be_sent_is_undone_as_a_whole_and_told"),
+    ("PlaceReset", "records_that_were_deleted_before_they_were_read_are_not_passed_over"),
+    ("IdIgnored", "a_topic_made_anew_is_not_read_on_until_somebody_says_so"),
+    ("RevokedKept", "partitions_move_to_those_who_are_there"),
+    ("BeginsAtEnd", "what_comes_after_the_first_start_is_read_whatever_was_quiet_then"),
+    ("UndoneIsDone", "a_stage_that_was_taken_over_writes_nothing_any_more"),
+    ("UncommittedRead", "what_cannot_be_sent_is_undone_as_a_whole_and_told"),
+];
+
+#[test]
+fn each_mistake_is_caught() {
+    assert_eq!(MISTAKES.map(|(name, _)| name), sekisho::journal::kafka::mutants::NAMES);
+    for (mistake, test) in MISTAKES {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test]).env("SEKISHO_KAFKA_MUTANT", mistake).env("SEKISHO_TEST_HANG", "10");
+        let done = command.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(said.contains("1 failed"), "{mistake} passes {test}: {said}");
+    }
 }

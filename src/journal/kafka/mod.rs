@@ -19,12 +19,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
-use crate::event::{Input, Time};
+use crate::event::{Input, MINUTE, Time};
 use crate::journal::{Commit, Committed, Fetched, Journal, JournalError, Mark, Records, Subscription};
 
 mod feed;
 mod ids;
 mod marks;
+pub mod mutants;
 pub mod reader;
 pub mod rebalance;
 pub mod settings;
@@ -57,6 +58,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const COUNT_FOR: Duration = Duration::from_secs(30);
 /// How long the list of all topics is believed.
 const NAMES_FOR: Duration = Duration::from_secs(5);
+/// Clocks may differ so much: a producer's time that is further off is replaced (design §7), a broker's is told.
+pub(super) const SKEW: i64 = 5 * MINUTE;
 /// Nobody tells of other processes' commits: whoever waits for one looks so often.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -261,7 +264,11 @@ impl Shared {
 
     /// What a commit of these appends became.
     fn note_committed(&self, appends: &[(Input, Records)], delivered: &Delivered) -> Committed {
-        let now = delivered.appended_at.map_or_else(|| (self.settings.clock)(), Time);
+        let clock = (self.settings.clock)();
+        let now = delivered.appended_at.map_or(clock, Time);
+        if now.since(clock).abs() > SKEW {
+            self.troubles.warn(&skewed(now.since(clock)));
+        }
         let mut newest = held(&self.commits);
         newest.sequence += 1;
         newest.appended_at = newest.appended_at.max(now);
@@ -400,6 +407,15 @@ fn now() -> Instant {
 /// A fault for somebody who waits for the answer, with what it may mean.
 fn told(error: &KafkaError) -> JournalError {
     JournalError::Undone { why: troubles::explained(error.rdkafka_error_code(), &error.to_string()) }
+}
+
+/// What is said of brokers whose clock is off by so many milliseconds.
+fn skewed(by: i64) -> String {
+    let (minutes, side) = (by.abs() / MINUTE, if by > 0 { "ahead of" } else { "behind" });
+    format!(
+        "Kafka: the brokers' clock is {minutes} min {side} this machine's: blocks end by theirs, and what lines claim is \
+         judged against it, so that late or stale findings block nobody\n  = set both by NTP; nothing is lost"
+    )
 }
 
 /// Settings that make no client.

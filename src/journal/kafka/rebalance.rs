@@ -15,6 +15,7 @@ use std::ptr::NonNull;
 use rdkafka::bindings as sys;
 
 use super::ids::ids;
+use super::mutants::{self, Mutant};
 use super::reader::{ANSWER, ask_committed, check, list_of, milliseconds, offset_of, taken};
 use super::starts::Starts;
 use crate::event::Input;
@@ -116,11 +117,13 @@ fn assigned(
         let (known, note) = read(element.metadata());
         let known = if committed.is_some() { known } else { starts.id(&input.topic) };
         let id = there.get(&input.topic).cloned();
-        if known.is_some() && id.is_some() && known != id.as_deref() {
+        let ignored = mutants::has(Mutant::IdIgnored);
+        if known.is_some() && id.is_some() && known != id.as_deref() && !ignored {
             return Err(anew(&input.topic, group));
         }
         let next = match committed.or_else(|| starts.place(input)) {
             Some(next) => within(client, input, (next, group))?,
+            None if mutants::has(Mutant::BeginsAtEnd) => watermarks(client, input)?.end,
             None => watermarks(client, input)?.start,
         };
         given.push(Assigned { input: input.clone(), next, committed: committed.is_some(), note: note.to_owned(), id });
@@ -159,6 +162,9 @@ fn within(client: *mut sys::rd_kafka_t, input: &Input, (next, group): (u64, &str
     let there = watermarks(client, input)?;
     if there.contains(&next) || next == there.end {
         return Ok(next);
+    }
+    if mutants::has(Mutant::PlaceReset) {
+        return Ok(there.start);
     }
     let Input { topic, partition } = input;
     Err(format!(

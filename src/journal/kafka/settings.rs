@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 
+use super::mutants::{self, Mutant};
 use crate::event::Time;
 use crate::journal::JournalError;
 
@@ -78,7 +79,9 @@ impl Settings {
         config.set("group.id", format!("sekisho-reads-{}", self.instance));
         config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         // A position is always given (rule 17): without one nothing is read at all.
-        config.set("auto.offset.reset", "error").set("isolation.level", "read_committed").set("check.crcs", "true");
+        config.set("auto.offset.reset", "error").set("check.crcs", "true");
+        let uncommitted = mutants::has(Mutant::UncommittedRead);
+        config.set("isolation.level", if uncommitted { "read_uncommitted" } else { "read_committed" });
         config.set("enable.partition.eof", "true").set("fetch.queue.backoff.ms", "5");
         config.set("fetch.wait.max.ms", READER_WAIT_MS);
         config.set("fetch.max.bytes", "52428800").set("receive.message.max.bytes", (64 << 20).to_string());

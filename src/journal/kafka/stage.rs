@@ -9,25 +9,24 @@ use std::time::{Duration, Instant};
 
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::event::{Input, MINUTE, Time};
+use crate::event::{Input, Time};
 use crate::journal::{Commit, Committed, Fetched, JournalError, NOTE_BYTES_MAX, Stage, Subscription};
 
 use super::feed::Gathered;
+use super::mutants::{self, Mutant};
 use super::reader::{Met, Reader};
 use super::rebalance::{Assigned, Change, written};
 use super::settings::KEPT;
 use super::troubles::Delivered;
 use super::watch::Watch;
 use super::writer::{Failed, Writer};
-use super::{Kafka, OWN, now};
+use super::{Kafka, OWN, SKEW, now};
 
 /// Transactions begin at least so far apart: a record that comes alone does not wait, and those of a flood go together.
 const APART: Duration = Duration::from_millis(20);
 /// Those of a stage that follows another: with the same distance it would keep whatever phase it began with, and wait
 /// half of it each time. So it begins as soon as the other's records are there (p50 of both hops 44 → 33 ms).
 const APART_FOLLOWING: Duration = Duration::from_millis(10);
-/// A producer's own time may differ so much from ours; another is replaced (design §7).
-const SKEW: i64 = 5 * MINUTE;
 
 /// The handle.
 pub struct KafkaStage {
@@ -114,7 +113,9 @@ impl KafkaStage {
             }
             Change::Revoked(inputs) => {
                 for input in inputs {
-                    self.owned.remove(&input);
+                    if !mutants::has(Mutant::RevokedKept) {
+                        self.owned.remove(&input);
+                    }
                     self.moved.push(input);
                 }
             }
@@ -130,7 +131,12 @@ impl KafkaStage {
                 return Err(JournalError::Undone { why });
             }
             let partition = i32::try_from(input.partition).unwrap_or(i32::MAX);
-            let offset = Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX));
+            let next = match () {
+                () if mutants::has(Mutant::OffsetTooFar) => next + 1,
+                () if mutants::has(Mutant::OffsetShort) => next - 1,
+                () => *next,
+            };
+            let offset = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
             drop(list.add_partition_offset(&input.topic, partition, offset));
             let note = commit.notes.iter().find(|(known, _)| known == input);
             if let Some(mut element) = list.find_partition(&input.topic, partition) {
@@ -151,7 +157,14 @@ impl KafkaStage {
 
     fn write(&mut self, commit: &Commit) -> Result<Delivered, JournalError> {
         let offsets = self.offsets(commit)?;
-        let appends = self.kafka.0.appends(&commit.appends)?;
+        let mut appends = self.kafka.0.appends(&commit.appends)?;
+        if mutants::has(Mutant::PositionsFirst) {
+            self.writer.write(&[], Some((&self.reader, &offsets))).ok();
+        }
+        if mutants::has(Mutant::SendErrorIgnored) {
+            // As where librdkafka takes no such record at all: nothing tells the transaction of it.
+            appends.retain(|append| append.records.bytes() < 1 << 20);
+        }
         match self.writer.write(&appends, Some((&self.reader, &offsets))) {
             Ok(delivered) => Ok(delivered),
             Err(Failed::Unknown(why, delivered)) => {
@@ -161,6 +174,7 @@ impl KafkaStage {
                     Err(JournalError::Undone { why })
                 }
             }
+            Err(Failed::Undone(_)) if mutants::has(Mutant::UndoneIsDone) => Ok(Delivered::default()),
             Err(Failed::Undone(why)) => Err(JournalError::Undone { why }),
             Err(Failed::Fenced(why)) => Err(JournalError::Fenced { stage: format!("{}: {why}", self.name) }),
         }

@@ -47,6 +47,7 @@ struct Last {
 const STANDS_FOR: i64 = 30 * SECOND;
 /// What is told of a stage that cannot go on is told beside whatever else is.
 const STANDS: &str = "stands";
+const WARNS: &str = "warns";
 
 impl Troubles {
     pub fn new(clock: Clock, tell: Tell) -> Troubles {
@@ -83,6 +84,16 @@ impl Troubles {
         drop(last);
         if due {
             (self.tell)(&text);
+        }
+    }
+
+    /// Something somebody should mend, which keeps nobody from going on; told at most once a minute.
+    pub fn warn(&self, text: &str) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_due(WARNS, true, (self.clock)());
+        drop(last);
+        if due {
+            (self.tell)(text);
         }
     }
 
