@@ -9,6 +9,7 @@ mod node;
 mod nodes;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use kafka::Cluster;
@@ -86,6 +87,7 @@ fn judged(slices: usize, faults: bool) -> Found {
         status["decide"]["stream_time"].as_str().unwrap_or_default().to_owned()
     };
     until_true("the end of the day", || nodes.iter().map(stream_time).any(|time| time > end));
+    assert_eq!(audit(folders[0].path())["holds"], true, "while they run");
     for node in nodes.into_iter().flatten() {
         assert!(node.finish().success());
     }
@@ -94,10 +96,7 @@ fn judged(slices: usize, faults: bool) -> Found {
         assert!(verified.faults.is_empty(), "{:?}", verified.faults);
         assert_eq!(verified.documents, sender.count, "each replica holds every record once");
     }
-    let mut audited = Command::new(PROGRAM);
-    audited.args(["audit", "-o", "json", "--config"]).arg(folders[0].path().join("sekisho.yaml"));
-    let audited = audit(&mut audited);
-    assert_eq!(audited["holds"], true, "{audited}");
+    assert_eq!(audit(folders[0].path())["holds"], true, "once they have ended");
     let blocks = check(&cluster, &sender.sent);
     let json = |line: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&line).unwrap();
     let alerts = values(&kafka, "sekisho.alerts", 0).into_iter().map(json);
@@ -108,8 +107,10 @@ fn judged(slices: usize, faults: bool) -> Found {
     }
 }
 
-fn audit(command: &mut Command) -> serde_json::Value {
-    let done = command.output().unwrap();
+/// What `sekisho audit` finds.
+fn audit(folder: &Path) -> serde_json::Value {
+    let mut command = Command::new(PROGRAM);
+    let done = command.args(["audit", "-o", "json", "--config"]).arg(folder.join("sekisho.yaml")).output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{}{said}", String::from_utf8_lossy(&done.stdout));
     serde_json::from_slice(&done.stdout).unwrap()

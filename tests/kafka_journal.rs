@@ -43,8 +43,13 @@ fn values(kafka: &Kafka, input: &Input) -> Vec<String> {
     let (mut next, mut found) = (0, Vec::new());
     loop {
         let blocks = kafka.read(input, next, 1 << 20).unwrap();
-        let Some(last) = blocks.last() else { return found };
-        next = last.offsets().end;
+        for block in &blocks {
+            assert_eq!(block.offsets().start, next, "what is read tiles, with the markers of transactions");
+            next = block.offsets().end;
+        }
+        if blocks.is_empty() {
+            return found;
+        }
         found.extend(texts(&blocks));
     }
 }

@@ -7,17 +7,16 @@ mod node;
 #[path = "kafka/nodes.rs"]
 mod nodes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use kafka::Cluster;
-use node::{PROGRAM, Process, until_true};
+use node::{Process, until_true};
 use nodes::*;
+use sekisho::journal::Journal;
 
 const PORTS: u16 = 24_000;
-/// Kills of the suite; `SEKISHO_KAFKA_KILLS=n` kills that often.
-const KILLS: u64 = 50;
-
 #[test]
 fn records_of_a_plain_producer_become_blocks_and_can_be_found() {
     let (cluster, folder) = (Cluster::start(1, PORTS), tempfile::tempdir().unwrap());
@@ -45,60 +44,6 @@ fn records_of_a_plain_producer_become_blocks_and_can_be_found() {
     let kafka = cluster.open("tombstones");
     let blocks = values(&kafka, "sekisho.blocks", 0);
     assert_eq!(blocks.len(), 3, "two blocks and a lift; what follows the lift has no value");
-}
-
-#[test]
-fn killed_processes_lose_and_repeat_nothing() {
-    let (cluster, folders) = (Cluster::start(1, PORTS), [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
-    create_topics(&cluster, folders[0].path());
-    let mut sender = Sender::new(&cluster);
-    let config = config(&cluster);
-    let mut nodes: Vec<_> = folders.iter().map(|folder| Some(Process::start(folder.path(), &config))).collect();
-    let kills = std::env::var("SEKISHO_KAFKA_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
-    for kill in 0..kills {
-        sender.scan(&format!("50.128.{}.7", kill % 250), 60);
-        let which = (kill % 2) as usize;
-        // Both live while the other one is killed in the middle of its work.
-        nodes[which] = None;
-        nodes[which] = Some(Process::start(folders[which].path(), &config));
-    }
-    let kafka = cluster.open("looks");
-    until_true("all records judged", || is_judged(&kafka, &sender.sent));
-    until_true("the last block", || {
-        blocked(nodes[0].as_ref().unwrap()).contains(&format!("50.128.{}.7/32", (kills - 1) % 250))
-    });
-    let audit = || {
-        let done = Command::new(PROGRAM)
-            .args(["audit", "-o", "json", "--config"])
-            .arg(folders[0].path().join("sekisho.yaml"))
-            .output();
-        let done = done.unwrap();
-        assert!(
-            done.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&done.stdout),
-            String::from_utf8_lossy(&done.stderr)
-        );
-        serde_json::from_slice::<serde_json::Value>(&done.stdout).unwrap()
-    };
-    assert_eq!(audit()["holds"], true, "while they run");
-    for node in nodes.into_iter().flatten() {
-        assert!(node.finish().success());
-    }
-    let audited = audit();
-    assert!(
-        audited["holds"] == true && audited["inputs"].as_array().unwrap().len() == PARTITIONS as usize,
-        "{audited}"
-    );
-    assert_eq!(audited["outputs"][0]["same"].as_u64(), Some(values(&kafka, "sekisho.alerts", 0).len() as u64));
-    let blocks = check(&cluster, &sender.sent);
-    let targets: BTreeSet<_> = blocks.iter().filter_map(|block| block["target"].as_str()).collect();
-    assert_eq!(targets.len() as u64, kills.min(250), "every client once: {targets:?}");
-    for folder in &folders {
-        let verified = sekisho::index::verify(&folder.path().join("data/index"), || true).unwrap();
-        assert!(verified.faults.is_empty(), "{:?}", verified.faults);
-        assert_eq!(verified.documents, sender.count, "each replica holds every record once");
-    }
 }
 
 #[test]
@@ -234,4 +179,93 @@ fn the_consumer_of_the_readme_keeps_a_deny_list() {
     assert!(node.finish().success());
     consumer.kill().unwrap();
     consumer.wait().unwrap();
+}
+
+/// Memory that a process has now, in bytes.
+fn memory(node: &Process) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", node.id())).unwrap();
+    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// How long all brokers are away, and what may come of it in memory: two batches of a source and the client's own queues.
+const AWAY: Duration = Duration::from_secs(120);
+const MORE_MEMORY_MAX: u64 = 96 << 20;
+
+#[test]
+fn brokers_that_are_away_for_two_minutes_are_waited_for_in_little_memory() {
+    let (cluster, folder) = (Cluster::start(1, PORTS), tempfile::tempdir().unwrap());
+    create_topics(&cluster, folder.path());
+    let log = folder.path().join("access.log");
+    let mut file = std::fs::File::create(&log).unwrap();
+    let config = format!("{}collect:\n  - {{ file: {}, pipeline: nginx }}\n", config(&cluster), log.display());
+    let node = Process::start(folder.path(), &config);
+    let mut count = 0u64;
+    let mut write = |lines: u64| {
+        let time = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+        let line = |number: u64| {
+            format!(
+                "50.151.{}.7 - - [{time}] \"GET /page/{number} HTTP/1.1\" 200 9 \"-\" \"Mozilla/5.0\"\n",
+                number % 200
+            )
+        };
+        let text: String = (count..count + lines).map(line).collect();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        count += lines;
+        count
+    };
+    let before = write(20_000);
+    until_true("all judged", || node.judged("nginx") == before);
+    let had = memory(&node);
+    cluster.order("kill", &["1"]);
+    let (begun, mut most) = (std::time::Instant::now(), 0);
+    while begun.elapsed() < AWAY {
+        write(2_000);
+        most = most.max(memory(&node));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(most < had + MORE_MEMORY_MAX, "{had} bytes before, {most} while they were away");
+    assert!(node.said().matches("Kafka: ").count() <= 2 + AWAY.as_secs() as usize / 60 * 2, "{}", node.said());
+    let refused = node.post("nginx", "", b"a line that nobody can take now\n");
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    let all = write(1_000);
+    cluster.order("restart", &["1"]);
+    until_true("all judged", || node.judged("nginx") >= all);
+    until_true("all found", || node.indexed() >= all);
+    println!("{had} bytes before, {most} while the brokers were away, {} lines", all - before);
+    let kafka = cluster.open("looks");
+    let partitions = kafka.partitions("nginx").unwrap();
+    let there: usize = partitions.iter().map(|(input, _)| values(&kafka, "nginx", input.partition).len()).sum();
+    assert_eq!(there as u64, all, "each once");
+    assert!(node.finish().success());
+}
+
+#[test]
+fn an_index_of_a_topic_that_was_made_anew_is_not_read_on() {
+    let (cluster, folder) = (Cluster::start(1, PORTS), tempfile::tempdir().unwrap());
+    create_topics_with(&cluster, folder.path(), PARTITIONS);
+    let (mut sender, config) = (Sender::new(&cluster), config(&cluster));
+    sender.scan("50.152.1.7", 60);
+    let node = Process::start(folder.path(), &config);
+    until_true("all found", || node.indexed() == 60);
+    assert!(node.finish().success());
+    cluster.order("topics", &["--delete", "--topic", "nginx"]);
+    let partitions = PARTITIONS.to_string();
+    until_true("the topic again", || {
+        cluster.try_order("topics", &["--create", "--topic", "nginx", "--partitions", &partitions]).is_ok()
+    });
+    sender = Sender::new(&cluster);
+    sender.scan("50.152.2.7", 600);
+    // Only the index: its place is its own, and no group remembers it.
+    let index = || {
+        let mut command = node::command(folder.path(), &config);
+        command.args(["--roles", "index,api"]);
+        command
+    };
+    let (code, said) = node::refused(index());
+    assert!(code == Some(3) && said.contains("nginx was deleted and made anew"), "{code:?} {said}");
+    std::fs::rename(folder.path().join("data/index"), folder.path().join("old")).unwrap();
+    let node = Process::run(index());
+    until_true("the new one's", || node.get("/api/v1/search?query=client.ip:50.152.2.7&limit=1")["total"] == 600);
+    assert!(node.finish().success());
 }

@@ -60,7 +60,7 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         IndexError::Io { doing, path: path.to_owned(), source }
     }
 

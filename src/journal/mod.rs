@@ -114,6 +114,15 @@ pub trait Journal: Send + Sync {
     /// Only where the journal is elsewhere and does not answer.
     fn topics(&self) -> Result<Vec<String>, JournalError>;
 
+    /// What tells a topic from an earlier one of its name, where somebody else may delete it and make it anew.
+    ///
+    /// # Errors
+    /// Only where the journal is elsewhere and does not answer.
+    fn topic_id(&self, topic: &str) -> Result<Option<String>, JournalError> {
+        let _no_one_else_deletes = topic;
+        Ok(None)
+    }
+
     /// The value of a mark that was set, not removed and has not expired.
     fn mark(&self, key: &str) -> Option<Vec<u8>>;
 

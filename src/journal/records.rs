@@ -204,6 +204,12 @@ impl Fetched {
         self
     }
 
+    /// The same, speaking also of the offsets from `from` on, where there are no records.
+    pub fn reaching_back(mut self, from: u64) -> Fetched {
+        self.offsets.start = self.offsets.start.min(from);
+        self
+    }
+
     /// The offsets it speaks of; their end is where the next one goes on.
     pub fn offsets(&self) -> Range<u64> {
         self.offsets.clone()

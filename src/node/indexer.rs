@@ -17,6 +17,7 @@ use crate::journal::{Fetched, Journal, JournalError};
 
 use super::attempts::Attempts;
 use super::steps::{Step, Steps};
+use super::topic_ids::TopicIds;
 
 /// Bytes read at a time of one partition.
 const READ_BYTES: usize = 4 << 20;
@@ -34,6 +35,7 @@ pub struct Indexer<J> {
     missed: u64,
     pub(super) steps: Steps,
     pub(super) attempts: Attempts,
+    topics: TopicIds,
     /// How long commits take, where that is counted.
     pub(super) commits: Option<Histogram>,
 }
@@ -83,7 +85,10 @@ impl<J: Journal> Indexer<J> {
         durable.set(writer.positions());
         let readers = catalog.pipelines.iter().map(|_| None).collect();
         let (index, steps, attempts) = (index.clone(), Steps::default(), Attempts::default());
-        Ok(Indexer { journal, catalog, readers, index, writer, durable, missed: 0, steps, attempts, commits: None })
+        let directory = index.directory();
+        let topics = TopicIds::open(directory).map_err(|error| IndexError::io("read", directory, error))?;
+        let commits = None;
+        Ok(Indexer { journal, catalog, readers, index, writer, durable, missed: 0, steps, attempts, topics, commits })
     }
 
     /// Indexes what there is, a few megabytes of each partition, and commits where that is due. Gives how many records
@@ -184,6 +189,7 @@ impl<J: Journal> Indexer<J> {
         input: &Input,
         (next, range): (Option<u64>, Range<u64>),
     ) -> Result<u64, IndexerError> {
+        self.same_topic(&input.topic)?;
         let from = next.unwrap_or(range.start);
         if from < range.start {
             self.missed += range.start - from;
@@ -204,6 +210,22 @@ impl<J: Journal> Indexer<J> {
             self.steps.reach(Step::IndexAdded);
         }
         Ok(records)
+    }
+
+    /// Refuses a topic that was made anew: other records lie at the places that the index knows.
+    fn same_topic(&mut self, topic: &str) -> Result<(), JournalError> {
+        let Some(id) = self.journal.topic_id(topic)? else { return Ok(()) };
+        let directory = self.index.directory();
+        let refused = |why: String| Err(JournalError::Refused { why });
+        match self.topics.is_same(topic, &id) {
+            Ok(true) => Ok(()),
+            Ok(false) => refused(format!(
+                "{topic} was deleted and made anew, and the index holds records of the topic that was\n  = move {} away; the \
+                 next start makes the index again from what the topics hold",
+                directory.display()
+            )),
+            Err(error) => refused(format!("the ids of topics cannot be kept in {}: {error}", directory.display())),
+        }
     }
 
     fn block(&mut self, pipeline: PipelineIndex, block: &Fetched) -> Result<(), IndexError> {

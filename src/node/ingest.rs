@@ -88,7 +88,9 @@ impl<S: Stage> Ingester<S> {
     /// [`NodeError`]; then this ingester is of no more use.
     pub fn step(&mut self, timeout: Duration, stop: &AtomicBool) -> Result<u64, NodeError> {
         let blocks = self.stage.poll(POLL_BYTES, timeout)?;
-        self.stage.moved().iter().for_each(|input| self.forget(input));
+        for input in self.stage.moved() {
+            self.take_up(&input);
+        }
         let mut draft = Draft::default();
         if !blocks.is_empty() {
             self.attempts.begin(blocks.iter().map(|block| (block.input.clone(), block.offsets())));
@@ -140,10 +142,14 @@ impl<S: Stage> Ingester<S> {
         records
     }
 
-    /// What another process may have worked is not known any more.
-    fn forget(&mut self, input: &Input) {
+    /// What another process may have worked is not known any more; what was worked and is ours now is known from its note,
+    /// so that it has its clock also while it is quiet.
+    fn take_up(&mut self, input: &Input) {
         if let Some(index) = self.ingest.forget(input) {
             self.inputs.remove(index);
+        }
+        if self.stage.owns(input) && self.stage.note(input).is_some() {
+            self.input(input);
         }
     }
 

@@ -29,6 +29,7 @@ mod stages;
 pub mod start;
 pub mod snapshot;
 pub mod steps;
+mod topic_ids;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -158,8 +158,10 @@ pub fn name_embedded(metrics: &Metrics, journal: &Arc<Embedded>) {
 
 /// Names what is counted of a cluster.
 pub fn name_cluster(metrics: &Metrics, journal: &Arc<Kafka>) {
-    let (journal, help) = (Arc::clone(journal), "Faults between this process and the brokers.");
-    metrics.read_counter("sekisho_kafka_faults_total", help, &[], move || journal.troubles());
+    let (faults, help) = (Arc::clone(journal), "Faults between this process and the brokers.");
+    metrics.read_counter("sekisho_kafka_faults_total", help, &[], move || faults.troubles());
+    let (strays, help) = (Arc::clone(journal), "Records that came for partitions that were another's by then.");
+    metrics.read_counter("sekisho_kafka_strays_total", help, &[], move || strays.strays());
 }
 
 fn name_stores<J>(metrics: &Metrics, lent: &Lent<J>) {

@@ -179,7 +179,9 @@ fn keep(cursors: &mut BTreeMap<Input, Cursor>, block: Fetched) {
     // What was fetched before a move to elsewhere may still come.
     if offsets.start >= cursor.fetched {
         (cursor.fetched, cursor.ended) = (offsets.end, false);
-        cursor.waiting.push_back(block);
+        // Markers of transactions, and records that were taken back, are offsets without records.
+        let back = cursor.waiting.back().map_or(cursor.next, |before| before.offsets().end);
+        cursor.waiting.push_back(block.reaching_back(back));
     }
 }
 

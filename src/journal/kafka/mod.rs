@@ -56,6 +56,8 @@ pub(super) const SPOOFABLE: &CStr = c"sekisho-spoofable";
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long the number of a topic's partitions is believed: it seldom grows.
 const COUNT_FOR: Duration = Duration::from_secs(30);
+/// How long the id of a topic is: a second of another's records may be indexed before it is told.
+const ID_FOR: Duration = Duration::from_secs(1);
 /// How long the list of all topics is believed.
 const NAMES_FOR: Duration = Duration::from_secs(5);
 /// Clocks may differ so much: a producer's time that is further off is replaced (design §7), a broker's is told.
@@ -75,6 +77,9 @@ struct Shared {
     tokens: Mutex<Tokens>,
     counts: Mutex<BTreeMap<String, (Instant, u32)>>,
     names: Mutex<Option<(Instant, Vec<String>)>>,
+    ids: Mutex<BTreeMap<String, (Instant, Option<String>)>>,
+    /// Records of partitions that were not ours any more.
+    strays: AtomicU64,
     feeds: Mutex<Feeds>,
     door: Mutex<Writer>,
     /// The number of the next transaction of the door, never one of an earlier start.
@@ -113,6 +118,8 @@ impl Kafka {
             tokens,
             counts: Mutex::default(),
             names: Mutex::default(),
+            ids: Mutex::default(),
+            strays: AtomicU64::new(0),
             feeds: Mutex::default(),
             door,
             numbers,
@@ -151,6 +158,11 @@ impl Kafka {
     /// Faults so far.
     pub fn troubles(&self) -> u64 {
         self.0.troubles.count()
+    }
+
+    /// Records that came for partitions that were another's by then: dropped here, and read by whoever has them.
+    pub fn strays(&self) -> u64 {
+        self.0.strays.load(Ordering::Relaxed)
     }
 
     /// The time of this process's last commit.
@@ -357,6 +369,16 @@ impl Journal for Kafka {
 
     fn topics(&self) -> Result<Vec<String>, JournalError> {
         self.0.names(NAMES_FOR)
+    }
+
+    fn topic_id(&self, topic: &str) -> Result<Option<String>, JournalError> {
+        let lately = |(asked, _): &&(Instant, Option<String>)| asked.elapsed() < ID_FOR;
+        if let Some((_, id)) = held(&self.0.ids).get(topic).filter(lately) {
+            return Ok(id.clone());
+        }
+        let id = self.0.ids(&BTreeSet::from([topic]), ANSWER)?.remove(topic);
+        held(&self.0.ids).insert(topic.to_owned(), (now(), id.clone()));
+        Ok(id)
     }
 
     fn mark(&self, key: &str) -> Option<Vec<u8>> {

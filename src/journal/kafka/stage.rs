@@ -5,6 +5,7 @@
 //! partition begins again from what is committed. Deliberately without any wait of its own beyond the batches'.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -39,8 +40,6 @@ pub struct KafkaStage {
     watch: Watch,
     last_began: Option<Instant>,
     apart: Duration,
-    /// Records of partitions that were not ours, or below where we were: dropped, and read by whoever owns them.
-    pub strays: u64,
 }
 
 /// A partition that is ours to work.
@@ -69,7 +68,7 @@ impl KafkaStage {
         let (owned, moved, watch) = (BTreeMap::new(), Vec::new(), Watch::new(name));
         let apart = if follows { APART_FOLLOWING } else { APART };
         let name = name.to_owned();
-        Ok(KafkaStage { kafka, name, reader, writer, owned, moved, watch, last_began: None, apart, strays: 0 })
+        Ok(KafkaStage { kafka, name, reader, writer, owned, moved, watch, last_began: None, apart })
     }
 
     /// One look at the queue, which also follows rebalances.
@@ -86,7 +85,7 @@ impl KafkaStage {
         for change in self.reader.changes() {
             self.follow(change);
         }
-        let (owned, strays) = (&mut self.owned, &mut self.strays);
+        let (owned, strays) = (&mut self.owned, &self.kafka.0.strays);
         met.flush(&mut |block| {
             let offsets = block.offsets();
             match owned.get_mut(&block.input) {
@@ -94,7 +93,8 @@ impl KafkaStage {
                     ours.next = offsets.end;
                     gathered.keep(block);
                 }
-                Some(_) | None => *strays += offsets.end - offsets.start,
+                // Not ours, or below where we are: whoever has them reads them.
+                Some(_) | None => drop(strays.fetch_add(offsets.end - offsets.start, Ordering::Relaxed)),
             }
         });
         Ok(records)
