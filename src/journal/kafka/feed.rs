@@ -245,6 +245,11 @@ impl Gathered {
         self.kept.push(block);
     }
 
+    /// Drops what was taken of an input.
+    pub fn forget(&mut self, input: &Input) {
+        self.kept.retain(|block| block.input != *input);
+    }
+
     /// Bytes of what was gathered.
     pub fn bytes(&self) -> usize {
         let kept = self.kept.iter().map(Fetched::bytes).sum::<usize>();
@@ -258,5 +263,23 @@ impl Gathered {
             give(Fetched::placed(input, appended_at, (start, end), records));
         }
         self.last = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_is_not_given() {
+        let input = |partition| Input { topic: "nginx".to_owned(), partition };
+        let mut gathered = Gathered::default();
+        for (partition, start) in [(0, 3), (1, 7), (0, 5)] {
+            gathered.keep(Fetched::placed(input(partition), Time(1), (start, start + 2), Records::default()));
+        }
+        gathered.forget(&input(0));
+        let mut given = Vec::new();
+        gathered.flush(&mut |block| given.push((block.input.partition, block.offsets())));
+        assert_eq!(given, [(1, 7..9)]);
     }
 }

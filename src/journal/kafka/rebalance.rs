@@ -41,6 +41,16 @@ pub enum Change {
     Revoked(Vec<Input>),
 }
 
+impl Change {
+    /// The partitions that it is about.
+    pub fn inputs(&self) -> Box<dyn Iterator<Item = &Input> + '_> {
+        match self {
+            Change::Assigned(given) => Box::new(given.iter().map(|given| &given.input)),
+            Change::Revoked(inputs) => Box::new(inputs.iter()),
+        }
+    }
+}
+
 /// What a consumer's callback is lent, and what it leaves behind.
 pub(super) struct Rebalances {
     group: String,

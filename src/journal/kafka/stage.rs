@@ -87,15 +87,18 @@ impl KafkaStage {
             }
         })?;
         for change in self.reader.changes() {
+            // What was gathered before it comes again from where the group is.
+            change.inputs().for_each(|input| gathered.forget(input));
             self.follow(change);
         }
         let (owned, strays) = (&mut self.owned, &self.kafka.0.strays);
         met.flush(&mut |block| {
             let offsets = block.offsets();
             match owned.get_mut(&block.input) {
-                Some(ours) if offsets.start >= ours.next => {
+                Some(ours) if offsets.end > ours.next => {
+                    strays.fetch_add(ours.next.saturating_sub(offsets.start), Ordering::Relaxed);
+                    gathered.keep(block.skip_to(ours.next));
                     ours.next = offsets.end;
-                    gathered.keep(block);
                 }
                 // Not ours, or below where we are: whoever has them reads them.
                 Some(_) | None => drop(strays.fetch_add(offsets.end - offsets.start, Ordering::Relaxed)),
