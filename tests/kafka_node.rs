@@ -269,3 +269,33 @@ fn an_index_of_a_topic_that_was_made_anew_is_not_read_on() {
     until_true("the new one's", || node.get("/api/v1/search?query=client.ip:50.152.2.7&limit=1")["total"] == 600);
     assert!(node.finish().success());
 }
+
+#[test]
+fn a_record_that_ends_the_process_is_a_dead_letter_after_three_ends() {
+    let mut pair = Pair::new(1);
+    let line = |path: &str| {
+        let time = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S +0000");
+        format!("50.153.1.7 - - [{time}] \"GET {path} HTTP/1.1\" 200 9 \"-\" \"Mozilla/5.0\"")
+    };
+    pair.sender.scan("50.153.2.7", 60);
+    // One that is longer than any line may be is cut and judged; one ends whoever examines it.
+    pair.sender.send(input("nginx", 1), line(&format!("/{}", "long".repeat(200_000))));
+    pair.sender.send(input("nginx", 1), line("/fatal"));
+    pair.sender.send(input("nginx", 1), line("/after"));
+    pair.sender.flush();
+    let fatal = || {
+        let mut command = node::command(pair.folders[0].path(), &config(&pair.cluster));
+        command.args(["--roles", "ingest,decide,api"]).env("SEKISHO_CRASH_ON", "/fatal");
+        command
+    };
+    let (node, ended) = node::until_it_lives(fatal, |_| pair.is_judged());
+    assert_eq!(ended, 3);
+    until_true("the block", || blocked(&node).contains("50.153.2.7/32"));
+    assert!(node.finish().success());
+    check(&pair.cluster, &pair.sender.sent);
+    let letters: Vec<_> = values(&pair.kafka, "sekisho.dead-letters", 0).into_iter().map(String::from_utf8).collect();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let letter: serde_json::Value = serde_json::from_str(letters[0].as_ref().unwrap()).unwrap();
+    assert_eq!((&letter["topic"], &letter["partition"], &letter["offset"]), (&"nginx".into(), &1.into(), &16.into()));
+    assert!(letter["reason"].as_str().unwrap().contains("three times"), "{letter}");
+}

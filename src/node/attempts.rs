@@ -8,6 +8,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "notes are a file")]
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Range;
@@ -40,8 +41,8 @@ struct Notes {
     batch: Vec<(Input, Range<u64>)>,
     /// The record of it, where that is known.
     record: Option<(Input, u64)>,
-    /// What was being examined when a life ended.
-    careful: Vec<(Input, Range<u64>)>,
+    /// What was being examined when lives ended.
+    careful: BTreeMap<Input, Range<u64>>,
     /// Records at which lives ended, and how many did.
     suspects: Vec<(Input, u64, u8)>,
 }
@@ -74,11 +75,7 @@ impl Attempts {
 
     /// Whether a record of the batch is to be examined at all; where lives ended, it is noted.
     pub fn may_examine(&mut self, input: &Input, offset: u64) -> bool {
-        if self.notes.careful.is_empty() {
-            return true;
-        }
-        let is_here = |(known, range): &(Input, Range<u64>)| known == input && range.contains(&offset);
-        if !self.notes.careful.iter().any(is_here) {
+        if !self.notes.careful.get(input).is_some_and(|range| range.contains(&offset)) {
             return true;
         }
         let ends = |(known, at, ends): &(Input, u64, u8)| (known == input && *at == offset).then_some(*ends);
@@ -105,7 +102,9 @@ impl Attempts {
             return;
         }
         for (input, next) in positions {
-            self.notes.careful.retain(|(known, range)| known != input || range.end > *next);
+            if self.notes.careful.get(input).is_some_and(|range| range.end <= *next) {
+                self.notes.careful.remove(input);
+            }
             self.notes.suspects.retain(|(known, offset, _)| known != input || offset >= next);
         }
         self.write();
@@ -132,10 +131,9 @@ impl Notes {
             let over = self.suspects.len().saturating_sub(SUSPECTS_MAX);
             self.suspects.drain(..over);
         }
-        for range in batch {
-            if !self.careful.contains(&range) {
-                self.careful.push(range);
-            }
+        for (input, range) in batch {
+            let known = self.careful.entry(input).or_insert_with(|| range.clone());
+            *known = known.start.min(range.start)..known.end.max(range.end);
         }
     }
 }
