@@ -203,29 +203,25 @@ impl<J: Journal> Indexer<J> {
         let mut records = 0;
         for block in &blocks {
             records += block.offsets().end - block.offsets().start;
-            self.attempts.begin([(block.input.clone(), block.offsets())].into_iter());
-            let added = self.block(pipeline, block);
-            self.attempts.end();
-            added?;
+            self.block(pipeline, block)?;
             self.steps.reach(Step::IndexAdded);
         }
         Ok(records)
     }
 
     /// Refuses a topic that was made anew: other records lie at the places that the index knows.
-    fn same_topic(&mut self, topic: &str) -> Result<(), JournalError> {
+    fn same_topic(&mut self, topic: &str) -> Result<(), IndexerError> {
         let Some(id) = self.journal.topic_id(topic)? else { return Ok(()) };
         let directory = self.index.directory();
-        let refused = |why: String| Err(JournalError::Refused { why });
-        match self.topics.is_same(topic, &id) {
-            Ok(true) => Ok(()),
-            Ok(false) => refused(format!(
-                "{topic} was deleted and made anew, and the index holds records of the topic that was\n  = move {} away; the \
-                 next start makes the index again from what the topics hold",
-                directory.display()
-            )),
-            Err(error) => refused(format!("the ids of topics cannot be kept in {}: {error}", directory.display())),
+        if self.topics.is_same(topic, &id).map_err(|error| IndexError::io("write", directory, error))? {
+            return Ok(());
         }
+        let why = format!(
+            "{topic} was deleted and made anew, and the index holds records of the topic that was\n  = move {} away; the next \
+             start makes the index again from what the topics hold",
+            directory.display()
+        );
+        Err(JournalError::Refused { why }.into())
     }
 
     fn block(&mut self, pipeline: PipelineIndex, block: &Fetched) -> Result<(), IndexError> {
@@ -236,6 +232,19 @@ impl<J: Journal> Indexer<J> {
 
     /// Hands the records of a block that lie `within` over in batches.
     fn batches(
+        &mut self,
+        pipeline: PipelineIndex,
+        block: &Fetched,
+        within: Range<u64>,
+        add: Add<'_>,
+    ) -> Result<(), IndexError> {
+        self.attempts.begin([(block.input.clone(), within.clone())].into_iter());
+        let done = self.noted_batches(pipeline, block, within, add);
+        self.attempts.end();
+        done
+    }
+
+    fn noted_batches(
         &mut self,
         pipeline: PipelineIndex,
         block: &Fetched,

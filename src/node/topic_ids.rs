@@ -42,12 +42,14 @@ impl TopicIds {
         if let Some(known) = self.known.get(topic) {
             return Ok(known == id);
         }
-        self.known.insert(topic.to_owned(), id.to_owned());
+        let mut known = self.known.clone();
+        known.insert(topic.to_owned(), id.to_owned());
         let new = self.path.with_extension("new");
         let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&self.known)?)?;
+        file.write_all(&serde_json::to_vec(&known)?)?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
+        self.known = known;
         Ok(true)
     }
 }

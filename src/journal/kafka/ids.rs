@@ -15,6 +15,9 @@ use rdkafka::bindings as sys;
 use super::reader::{check, milliseconds};
 use crate::journal::JournalError;
 
+/// What stands for no id (KIP-516: the zero UUID).
+const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
 /// The ids of these topics, as base64; those that are not there, or are not to be seen by us, are left out.
 ///
 /// # Errors
@@ -74,7 +77,10 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<BTreeMap<String, Str
             let name = sys::rd_kafka_TopicDescription_name(topic);
             if !id.is_null() && !name.is_null() {
                 let text = |text| CStr::from_ptr(text).to_string_lossy().into_owned();
-                found.insert(text(name), text(id));
+                // Brokers before 2.8 give zeros.
+                if text(id) != NO_ID {
+                    found.insert(text(name), text(id));
+                }
             }
         }
     }

@@ -125,13 +125,14 @@ fn assigned(
     for (input, element) in inputs.iter().zip(list.elements()) {
         let committed = offset_of(element.offset());
         let (known, note) = read(element.metadata());
-        let known = if committed.is_some() { known } else { starts.id(&input.topic) };
+        let start = starts.place(input);
+        let known = if committed.is_some() { known } else { start.and_then(|_| starts.id(&input.topic)) };
         let id = there.get(&input.topic).cloned();
         let ignored = mutants::has(Mutant::IdIgnored);
         if known.is_some() && id.is_some() && known != id.as_deref() && !ignored {
             return Err(anew(&input.topic, group));
         }
-        let next = match committed.or_else(|| starts.place(input)) {
+        let next = match committed.or(start) {
             Some(next) => within(client, input, (next, group))?,
             None if mutants::has(Mutant::BeginsAtEnd) => watermarks(client, input)?.end,
             None => watermarks(client, input)?.start,

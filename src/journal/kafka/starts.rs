@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Begin;
-use super::{OWN, Shared};
+use super::{MARKS, OWN, Shared};
 use crate::event::Input;
 use crate::journal::{Commit, JournalError, Mark, Subscription};
 
@@ -33,6 +33,10 @@ impl Starts {
     }
 }
 
+fn prefix(stage: &str) -> String {
+    format!("start/{stage}/")
+}
+
 impl Shared {
     /// Where a stage began, found out now where it never did.
     ///
@@ -42,16 +46,34 @@ impl Shared {
         if subscription.topics.iter().all(|topic| topic.starts_with(OWN)) {
             return Ok(Starts::default());
         }
-        let key = format!("start/{stage}");
-        let known = self.marked()?.get(&key, (self.settings.clock)());
-        if let Some(starts) = known.and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
-            return Ok(starts);
+        if let Some(known) = self.known_starts(stage)? {
+            return Ok(known);
         }
         let starts = self.begin(subscription)?;
         let value = postcard::to_stdvec(&starts).map_err(|error| JournalError::Refused { why: error.to_string() })?;
-        let mark = Mark { key, value: Some(value), expires_at: None };
-        self.append(Commit { marks: vec![mark], ..Commit::default() })?;
-        Ok(starts)
+        let key = format!("{}{}", prefix(stage), self.settings.instance);
+        self.append(Commit { marks: vec![Mark { key, value: Some(value), expires_at: None }], ..Commit::default() })?;
+        // Another process may have begun at the same time, a little earlier in some partition.
+        Ok(self.known_starts(stage)?.unwrap_or(starts))
+    }
+
+    /// What every process that began first has marked: of each partition the earliest place.
+    fn known_starts(&self, stage: &str) -> Result<Option<Starts>, JournalError> {
+        let mut known: Option<Starts> = None;
+        for (key, value) in self.marked()?.starting(&prefix(stage), (self.settings.clock)()) {
+            let Starts { places, ids } = postcard::from_bytes(&value).map_err(|error| JournalError::Refused {
+                why: format!(
+                    "the mark {key} of {MARKS} cannot be read: {error}; run the version that wrote it, or a newer one"
+                ),
+            })?;
+            let known = known.get_or_insert_default();
+            for (input, place) in places {
+                let earliest = known.places.entry(input).or_insert(place);
+                *earliest = place.min(*earliest);
+            }
+            known.ids.extend(ids);
+        }
+        Ok(known)
     }
 
     fn begin(&self, subscription: &Subscription) -> Result<Starts, JournalError> {

@@ -22,6 +22,8 @@ use crate::journal::JournalError;
 pub(super) const TOKEN_MS: i64 = 15 * MINUTE;
 /// How often it is: a token lives for minutes at least.
 const RENEW_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How soon it is read again where it could not be.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// Whom the client says it is; what counts is in the token.
 pub(super) const PRINCIPAL: &str = "sekisho";
 
@@ -30,12 +32,14 @@ pub(super) struct Tokens {
     file: Option<PathBuf>,
     clock: Clock,
     due: Instant,
+    /// Whether the client ever got one.
+    given: bool,
 }
 
 impl Tokens {
     /// Due at once.
     pub fn new(settings: &Settings) -> Tokens {
-        Tokens { file: settings.token_file.clone(), clock: settings.clock.clone(), due: now() }
+        Tokens { file: settings.token_file.clone(), clock: settings.clock.clone(), due: now(), given: false }
     }
 
     /// Gives a client the token of now, where it is time.
@@ -43,7 +47,16 @@ impl Tokens {
     /// # Errors
     /// Where the file cannot be read, or what is in it is no token.
     pub fn renew(&mut self, client: NonNull<sys::rd_kafka_t>) -> Result<(), JournalError> {
-        let Some(file) = self.file.as_ref().filter(|_| now() >= self.due) else { return Ok(()) };
+        let Some(file) = self.file.clone().filter(|_| now() >= self.due) else { return Ok(()) };
+        let renewed = self.give(client, &file);
+        // A file that is being written anew is there again shortly, and the last token is good for longer.
+        let (again, done) = if self.given { (AGAIN_AFTER, Ok(())) } else { (Duration::ZERO, renewed.clone()) };
+        self.due = now() + if renewed.is_ok() { RENEW_EVERY } else { again };
+        self.given |= renewed.is_ok();
+        done
+    }
+
+    fn give(&self, client: NonNull<sys::rd_kafka_t>, file: &Path) -> Result<(), JournalError> {
         let refused = |why: String| JournalError::Undone { why };
         let token = read(file).map_err(refused)?;
         let failed = |error: std::ffi::NulError| refused(format!("{}: {error}", file.display()));
@@ -58,9 +71,7 @@ impl Tokens {
             let code = sys::rd_kafka_oauthbearer_set_token(client, token, until, principal, extensions, 0, text, room);
             (code, CStr::from_ptr(text).to_string_lossy().into_owned())
         };
-        check(code, &format!("{}: {why}", file.display()))?;
-        self.due = now() + RENEW_EVERY;
-        Ok(())
+        check(code, &format!("{}: {why}", file.display()))
     }
 }
 
@@ -68,5 +79,8 @@ impl Tokens {
 pub(super) fn read(file: &Path) -> Result<String, String> {
     #[expect(clippy::disallowed_methods, reason = "tokens are handed over in files")]
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(text.trim().to_owned())
+    match text.trim() {
+        "" => Err(format!("{}: it holds no token", file.display())),
+        token => Ok(token.to_owned()),
+    }
 }
