@@ -168,7 +168,9 @@ impl Reader {
         self.tokens.renew(self.client)?;
         // A call waits until it has as many as it asks for: one is waited for, and the others are taken if they are there.
         if self.take(timeout, 1) > 0 {
+            let known = self.rebalances.changes.borrow().len();
             self.take(Duration::ZERO, BATCH - 1);
+            self.drop_outdated(known);
         }
         let (mut records, mut broken, mut topic) = (0, None, Topic::default());
         for message in &self.messages {
@@ -196,6 +198,22 @@ impl Reader {
         }
         let fault = self.rebalances.fault.borrow_mut().take();
         broken.or(fault).map_or(Ok(records), |why| Err(JournalError::Undone { why }))
+    }
+
+    /// Drops the first message where its partition was taken away after it came: of the messages of one call librdkafka
+    /// drops those itself, and this one is of a call of its own. What was given back since may begin before it.
+    fn drop_outdated(&mut self, known: usize) {
+        let Some(first) = self.messages.first().copied() else { return };
+        // SAFETY: librdkafka gave it, and it is given back where the messages are drained, or below.
+        let raw = unsafe { &*first };
+        let (topic, partition) = (Topic::default().of(raw), partition_of(raw));
+        let is_its = |input: &Input| input.partition == partition && input.topic == topic;
+        let away = |change: &Change| matches!(change, Change::Revoked(inputs) if inputs.iter().any(is_its));
+        if self.rebalances.changes.borrow().iter().skip(known).any(away) {
+            self.messages.remove(0);
+            // SAFETY: it is not used any more.
+            unsafe { sys::rd_kafka_message_destroy(first) };
+        }
     }
 
     /// Takes up to so many messages out of the queue, waiting until there are so many or the time is up.

@@ -86,12 +86,7 @@ impl KafkaStage {
                 met.add(&message, stamped.unwrap_or(clock));
             }
         })?;
-        let changes = self.reader.changes();
-        if let Some(Input { topic, partition }) = given_back(&changes) {
-            let why = format!("{topic}/{partition} was taken away and given back at once");
-            return Err(JournalError::Undone { why });
-        }
-        for change in changes {
+        for change in self.reader.changes() {
             // What was gathered before it comes again from where the group is.
             change.inputs().for_each(|input| gathered.forget(input));
             self.follow(change);
@@ -260,23 +255,6 @@ impl Stage for KafkaStage {
     }
 }
 
-/// A partition that was taken away and given back within one look: what came with it may be of before or behind, and a
-/// record of before would stand for a gap.
-fn given_back(changes: &[Change]) -> Option<&Input> {
-    let mut away: Vec<&Input> = Vec::new();
-    for change in changes {
-        match change {
-            Change::Revoked(inputs) => away.extend(inputs),
-            Change::Assigned(given) => {
-                if let Some(given) = given.iter().find(|given| away.contains(&&given.input)) {
-                    return Some(&given.input);
-                }
-            }
-        }
-    }
-    None
-}
-
 /// A name as it is; a pattern as the regular expression that librdkafka takes for one.
 fn expression(pattern: &str) -> String {
     if !pattern.contains('*') {
@@ -312,19 +290,6 @@ mod tests {
     fn patterns_become_expressions() {
         assert_eq!(expression("nginx.a"), "nginx.a");
         assert_eq!(expression("nginx.*-x*"), "^nginx\\..*-x.*$");
-    }
-
-    #[test]
-    fn what_is_given_back_at_once_is_seen() {
-        let input = |partition| Input { topic: "nginx".to_owned(), partition };
-        let given = |partition| {
-            let (note, id) = (String::new(), None);
-            Change::Assigned(vec![Assigned { input: input(partition), next: 9, committed: true, note, id }])
-        };
-        let away = |partition| Change::Revoked(vec![input(partition)]);
-        assert_eq!(given_back(&[away(1), given(2), given(1)]), Some(&input(1)));
-        assert_eq!(given_back(&[given(1), away(1)]), None);
-        assert_eq!(given_back(&[away(1), given(2)]), None);
     }
 
     #[test]
