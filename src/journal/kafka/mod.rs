@@ -58,6 +58,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const COUNT_FOR: Duration = Duration::from_secs(30);
 /// How long the id of a topic is: a second of another's records may be indexed before it is told.
 const ID_FOR: Duration = Duration::from_secs(1);
+/// Events of a client that only asks, between two questions: a fault of each broker, and a token that is asked for.
+const EVENTS_MAX: usize = 64;
 /// How long the list of all topics is believed.
 const NAMES_FOR: Duration = Duration::from_secs(5);
 /// Clocks may differ so much: a producer's time that is further off is replaced (design §7), a broker's is told.
@@ -417,8 +419,16 @@ impl Kafka {
 /// Gives a client that asks its token, and has what went wrong told: nobody else polls it.
 fn ready(asker: &BaseConsumer<Context>, tokens: &mut Tokens) -> Result<(), JournalError> {
     NonNull::new(asker.client().native_ptr()).map_or(Ok(()), |client| tokens.renew(client))?;
-    while asker.poll(Duration::ZERO).is_some() {}
+    hear(asker);
     Ok(())
+}
+
+/// Has the events of a client served. A poll that gives nothing may have served one, and says nothing of the next (sheet
+/// §1.7): so there are as many polls as events can lie there.
+fn hear(asker: &BaseConsumer<Context>) {
+    for _ in 0..EVENTS_MAX {
+        drop(asker.poll(Duration::ZERO));
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "how old an answer of the brokers is")]

@@ -23,12 +23,12 @@ use crate::journal::JournalError;
 use super::settings::{RECORD_BYTES_MAX, Settings};
 use super::tokens::Tokens;
 use super::troubles::{Context, Troubles, explained};
-use super::{now, ready, unusable};
+use super::{hear, now, ready, unusable};
 
 /// How long the brokers may take to make or describe topics.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Brokers that are there answer within this: why one refuses us comes to be known after up to ten seconds.
-const FIRST_ANSWER: Duration = Duration::from_secs(15);
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
 /// One question of that: between two it is seen whether we were refused.
 const QUESTION: Duration = Duration::from_secs(2);
 /// How often it is asked whether what was made is known.
@@ -236,7 +236,7 @@ impl Topics {
         let deadline = now() + FIRST_ANSWER;
         let metadata = loop {
             let answer = self.asker.fetch_metadata(None, QUESTION);
-            while self.asker.poll(Duration::ZERO).is_some() {}
+            hear(&self.asker);
             match answer {
                 Ok(metadata) => break metadata,
                 // Why it was no answer is told elsewhere, and is the same next time.
