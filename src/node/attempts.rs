@@ -87,11 +87,17 @@ impl Attempts {
         true
     }
 
+    /// The record was examined: an end from here on, in what is done with it, is not its fault.
+    pub fn examined(&mut self) {
+        if self.notes.record.take().is_some() {
+            self.write();
+        }
+    }
+
     /// All of the batch was examined.
     pub fn end(&mut self) {
         if std::mem::take(&mut self.begun) {
             self.notes.batch.clear();
-            self.notes.record = None;
             self.write();
         }
     }
@@ -157,6 +163,7 @@ mod tests {
             } else if offset == fatal {
                 return None;
             }
+            attempts.examined();
         }
         attempts.end();
         attempts.done(&[(input(), 20)]);
@@ -191,8 +198,11 @@ mod tests {
         for _ in 0..5 {
             let mut attempts = Attempts::open(&path).expect("a folder");
             attempts.begin([(input(), 0..9)].into_iter());
-            (0..9).for_each(|offset| assert!(attempts.may_examine(&input(), offset)));
-            attempts.end();
+            for offset in 0..9 {
+                assert!(attempts.may_examine(&input(), offset));
+                attempts.examined();
+            }
+            // Killed here, by someone else and again and again, before the batch was done with.
         }
         fs::write(&path, b"\xff\xff\xff").expect("a file");
         assert!(Attempts::open(&path).expect("damaged notes are none").may_examine(&input(), 1));

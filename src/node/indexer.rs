@@ -313,6 +313,7 @@ impl<J: Journal> Indexer<J> {
                 batch.push(&index::Entry { event, input, place, pipeline: name, appended_at: at, arrival });
             });
         });
+        self.attempts.examined();
         if read.is_err() {
             *slot = None;
         }

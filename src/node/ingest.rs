@@ -176,6 +176,7 @@ impl<S: Stage> Ingester<S> {
         } else {
             Err(ENDED.to_owned())
         };
+        self.attempts.examined();
         if let Err(reason) = examined {
             // What was being changed when it gave up is not to be trusted: the next record gets a new one.
             *slot = None;
