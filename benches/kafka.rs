@@ -46,7 +46,7 @@ fn main() {
     let broker = Broker::start();
     let settings = broker.settings("bench");
     let topics = Topics::new(&settings).expect("settings");
-    topics.create(&needed(&["nginx".to_owned(), "drain".to_owned()], PARTITIONS)).expect("topics");
+    topics.create(&needed(["nginx", "drain"].map(|name| (name, &[][..])), PARTITIONS)).expect("topics");
     produce(&broker.bootstrap, "nginx", lines);
     drain(&settings, lines);
     consume(&settings, lines);

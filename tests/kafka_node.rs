@@ -14,6 +14,11 @@ use std::time::Duration;
 use kafka::Cluster;
 use node::{Process, until_true};
 use nodes::*;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use sekisho::event::SIGNALS;
 use sekisho::journal::Journal;
 
 const PORTS: u16 = 24_000;
@@ -115,9 +120,12 @@ fn one_partition_gives_the_alerts_that_the_embedded_journal_gives() {
 #[test]
 fn topics_that_fit_a_pattern_are_read_also_those_that_appear_later() {
     let mut pair = Pair::new(1);
+    pair.cluster.order("topics", &["--delete", "--topic", "suricata"]);
     let node = pair.start(0);
     pair.sender.scan("50.133.1.7", 60);
     until_true("a block", || blocked(&node).contains("50.133.1.7/32"));
+    // Neither that nor other names that a pipeline goes by are missed.
+    assert!(!node.said().contains("error"), "{}", node.said());
     let partitions = PARTITIONS.to_string();
     pair.cluster.order("topics", &["--create", "--topic", "nginx-web.2", "--partitions", &partitions]);
     pair.sender.topic = "nginx-web.2";
@@ -298,4 +306,146 @@ fn a_record_that_ends_the_process_is_a_dead_letter_after_three_ends() {
     let letter: serde_json::Value = serde_json::from_str(letters[0].as_ref().unwrap()).unwrap();
     assert_eq!((&letter["topic"], &letter["partition"], &letter["offset"]), (&"nginx".into(), &1.into(), &16.into()));
     assert!(letter["reason"].as_str().unwrap().contains("three times"), "{letter}");
+}
+
+/// Topics as somebody has made them who did not read what they must be; nobody made the other ones.
+const WRONG: [(&str, u32, &[&str]); 7] = [
+    ("sekisho.signals", 3, &["retention.ms=3600000"]),
+    ("sekisho.blocks", 1, &["cleanup.policy=delete"]),
+    ("sekisho.alerts", 1, &["cleanup.policy=compact"]),
+    ("sekisho.dead-letters", 1, &["retention.ms=3600000"]),
+    ("sekisho.state", 1, &["max.message.bytes=1048588"]),
+    ("sekisho.marks", 1, &["cleanup.policy=compact", "unclean.leader.election.enable=true"]),
+    ("nginx", 2, &["message.timestamp.after.max.ms=86400000", "max.message.bytes=100000", "retention.ms=3600000"]),
+];
+/// What is to be said of them.
+const SAID: [(&str, &str); 9] = [
+    ("sekisho.signals", "it has 3 partitions and must have 1"),
+    ("sekisho.blocks", "cleanup.policy is `delete`"),
+    ("sekisho.alerts", "cleanup.policy is `compact`"),
+    ("sekisho.dead-letters", "records are kept for 1 h, 720 h are needed"),
+    ("sekisho.state", "max.message.bytes is 1048588"),
+    ("sekisho.marks", "a broker that lacks records may become the leader"),
+    ("nginx", "records that claim to be of far ahead are taken"),
+    ("nginx", "max.message.bytes is 100000"),
+    ("sekisho.catalogs", "it is not there"),
+];
+
+#[test]
+fn what_is_wrong_with_topics_is_said_and_the_advice_mends_it() {
+    let (cluster, folder) = (Cluster::start(1, PORTS), tempfile::tempdir().unwrap());
+    for (topic, partitions, settings) in WRONG {
+        let partitions = partitions.to_string();
+        let mut arguments = vec!["--create", "--topic", topic, "--partitions", &partitions];
+        settings.iter().for_each(|setting| arguments.extend(["--config", setting]));
+        cluster.order("topics", &arguments);
+    }
+    let found = |command: &[&str]| {
+        let (status, said) = topics(folder.path(), &config(&cluster), command);
+        let found: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+        (status, found)
+    };
+    let (status, before) = found(&["check", "-o", "json"]);
+    assert_eq!(status, Some(1));
+    let text = |finding: &serde_json::Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let before = before.as_array().unwrap();
+    for (topic, what) in SAID {
+        let is_it = |finding: &&serde_json::Value| finding["topic"] == topic && text(finding, "what").starts_with(what);
+        assert_eq!(before.iter().filter(is_it).count(), 1, "{topic}: {what} in {before:#?}");
+    }
+    // Just what each advice says.
+    for finding in before {
+        let advice = text(finding, "advice");
+        if let Some(arguments) = advice.strip_prefix("kafka-configs.sh ") {
+            cluster.order("configs", &arguments.split(' ').collect::<Vec<_>>());
+        } else if advice.starts_with("delete it") {
+            cluster.order("topics", &["--delete", "--topic", &text(finding, "topic")]);
+        } else {
+            assert!(advice.starts_with("`sekisho topics create` makes "), "{advice}");
+        }
+    }
+    until_true("the topics that are missing are made", || found(&["create", "-o", "json"]).0 == Some(0));
+    assert_eq!(found(&["check", "-o", "json"]), (Some(0), serde_json::json!([])), "nothing is left to say");
+}
+
+/// Keys and values of `sekisho.blocks`, as whoever reads committed records meets them; a tombstone has no value.
+fn block_records(cluster: &Cluster) -> Vec<(String, Option<serde_json::Value>)> {
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("bootstrap.servers", &cluster.bootstrap).set("group.id", "looks").set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.set("isolation.level", "read_committed").create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("sekisho.blocks", 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    let mut found = Vec::new();
+    loop {
+        match consumer.poll(Duration::from_secs(10)).expect("an answer") {
+            Ok(message) => {
+                let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+                found.push((key, message.payload().map(|value| serde_json::from_slice(value).unwrap())));
+            }
+            Err(KafkaError::PartitionEOF(_)) => return found,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_block_that_ends_leaves_a_lift_and_a_tombstone() {
+    let mut pair = Pair::new(1);
+    let node = pair.start(0);
+    // Its clock is the journal's, which goes on with what comes.
+    pair.sender.scan("50.135.1.7", 60);
+    until_true("a block of a rule", || blocked(&node).contains("50.135.1.7/32"));
+    let order = br#"{"target":"50.135.2.2","ttl":"3s","reason":"a moment"}"#;
+    let ordered = node.ask("POST", "/api/v1/blocks", "Content-Type: application/json\r\n", order);
+    assert!(ordered.status == 200 || ordered.status == 201, "{} {}", ordered.status, ordered.text);
+    until_true("its end", || block_records(&pair.cluster).iter().any(|(_, value)| value.is_none()));
+    let records = block_records(&pair.cluster);
+    let of_it: Vec<_> = records.iter().filter(|(key, _)| key == "50.135.2.2/32").map(|(_, value)| value).collect();
+    let [Some(block), Some(lift), None] = of_it[..] else { panic!("{records:#?}") };
+    assert_eq!(
+        (&block["action"], &lift["action"], &lift["cause"]),
+        (&"block".into(), &"lift".into(), &"expired".into())
+    );
+    assert_eq!(lift["block"], block["id"]);
+    assert_eq!(records.len(), 4, "the other one goes on: {records:#?}");
+    assert!(node.finish().success());
+}
+
+/// A transaction is over by then for its coordinator, and what it wrote is given up.
+const OUTLIVED: Duration = Duration::from_secs(14);
+
+#[test]
+fn a_transaction_that_outlives_its_timeout_is_begun_again() {
+    let mut pair = Pair::new(3);
+    // Packs need a broker that is away, whatever else goes on without it.
+    let signals = |arguments: &[&str]| pair.cluster.try_order("topics", &[arguments, &["--topic", SIGNALS]].concat());
+    signals(&["--delete"]).unwrap();
+    let made = ["--create", "--replica-assignment", "1:3", "--config", "min.insync.replicas=2"];
+    until_true("packs need a certain broker", || signals(&made).is_ok());
+    let mut node = pair.start(0);
+    pair.sender.scan("50.136.1.7", 60);
+    until_true("a block", || blocked(&node).contains("50.136.1.7/32"));
+    let ongoing = || pair.cluster.order("transactions", &["list"]).contains("Ongoing");
+    for (round, stand_still) in [(2, false), (3, true)] {
+        pair.cluster.order("kill", &["3"]);
+        pair.sender.scan(&format!("50.136.{round}.7"), 60);
+        until_true("a transaction is open", ongoing);
+        if stand_still {
+            // By the time it can send, its transaction is over.
+            signal(&node, "STOP");
+            pair.cluster.order("restart", &["3"]);
+            until_true("nobody waits for it any more", || !ongoing());
+            signal(&node, "CONT");
+        } else {
+            std::thread::sleep(OUTLIVED);
+            assert!(node.is_running());
+            pair.cluster.order("restart", &["3"]);
+        }
+        until_true("all judged", || pair.is_judged());
+        until_true("the block", || blocked(&node).contains(&format!("50.136.{round}.7/32")));
+        assert!(node.is_running(), "the same process: {}", node.said());
+    }
+    assert!(node.finish().success());
+    assert_eq!(check(&pair.cluster, &pair.sender.sent).len(), 3, "every client once");
 }

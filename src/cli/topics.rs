@@ -81,12 +81,12 @@ fn opened(sources: &Sources, partitions: u32) -> Result<(Topics, Vec<Topic>), Cl
              with --config",
         ));
     };
-    let pipelines: Vec<String> = given.judging.pipelines.iter().map(|pipeline| pipeline.name.clone()).collect();
+    let pipelines = given.judging.pipelines.iter().map(|pipeline| (pipeline.name.as_str(), &pipeline.topics[..]));
     let clock = Arc::new(start::now) as _;
     // What goes wrong is in the one error that ends it.
     let settings = cluster::settings(kafka, "topics".to_owned(), &clock, &(Arc::new(|_: &str| {}) as _));
     let topics = Topics::new(&settings).map_err(|error| CliError::fault(error.to_string()))?;
-    Ok((topics, needed(&pipelines, partitions)))
+    Ok((topics, needed(pipelines, partitions)))
 }
 
 fn failed(error: &JournalError) -> CliError {

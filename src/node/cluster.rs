@@ -62,8 +62,9 @@ pub(super) fn start(given: Given, kafka: &config::Kafka, clock: Clock) -> Result
     let mut node = Node::assemble(
         parts,
         move |shared, stop| {
+            let mut told = false;
             again(&for_ingest, shared, stop, &mut || {
-                ingest(&for_ingest, (&judging, &text, &data), &steps, (shared, stop))
+                ingest(&for_ingest, (&judging, &text, &data), &steps, &mut told, (shared, stop))
             })
         },
         move |shared, stop| {
@@ -148,11 +149,18 @@ fn ingest(
     journal: &Arc<Kafka>,
     (judging, text, data): (&Arc<Catalog>, &CatalogText, &Path),
     steps: &Steps,
+    told: &mut bool,
     (shared, stop): (&Shared, &AtomicBool),
 ) -> Result<(), NodeError> {
     let mut ingester = Ingester::start(&**journal, Arc::clone(judging), text)?;
     ingester.steps = steps.clone();
     ingester.attempts = attempts(data, super::ingest::STAGE)?;
+    if !*told && !journal.topics()?.iter().any(|topic| judging.pipeline_of(topic).is_some()) {
+        *told = true;
+        (shared.tell)(
+            "no topic of any pipeline is there yet\n  = `sekisho topics create` makes them; one is read as soon as it is there",
+        );
+    }
     stages::ingest(ingester, shared, stop)
 }
 

@@ -110,14 +110,12 @@ impl Cluster {
 
     /// Makes our topics, and these with so many partitions.
     pub fn create_topics(&self, pipelines: &[&str], partitions: u32) {
-        let pipelines: Vec<String> = pipelines.iter().map(|name| (*name).to_owned()).collect();
-        self.create(&needed(&pipelines, partitions));
+        self.create(&needed(pipelines.iter().map(|name| (*name, &[][..])), partitions));
     }
 
     /// Makes only these.
     pub fn create_topics_of(&self, pipelines: &[&str], partitions: u32) {
-        let pipelines: Vec<String> = pipelines.iter().map(|name| (*name).to_owned()).collect();
-        let topics = needed(&pipelines, partitions);
+        let topics = needed(pipelines.iter().map(|name| (*name, &[][..])), partitions);
         self.create(&topics[topics.len() - pipelines.len()..]);
     }
 

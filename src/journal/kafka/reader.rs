@@ -399,8 +399,9 @@ fn note(troubles: &Troubles, code: RDKafkaErrorCode, raw: &sys::rd_kafka_message
     // SAFETY: the text of a fault is its payload, or librdkafka's own for its code.
     let why = unsafe { bytes(raw.payload, raw.len) }.map(|text| String::from_utf8_lossy(text).into_owned());
     let (topic, partition) = (Topic::default().of(raw), partition_of(raw));
-    // A pattern that no topic fits yet is no fault: topics that appear later are found.
-    if code == RDKafkaErrorCode::UnknownTopicOrPartition && topic.starts_with('^') {
+    // A name or a pattern that no topic has yet is no fault: one that appears later is found, and one that was read and is
+    // gone is told by whoever watches the ids.
+    if code == RDKafkaErrorCode::UnknownTopicOrPartition {
         return None;
     }
     let place = if topic.is_empty() { String::new() } else { format!("{topic}/{partition}: ") };

@@ -17,7 +17,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::event::{DAY, HOUR};
+use crate::event::{DAY, HOUR, topic_fits};
 use crate::journal::JournalError;
 
 use super::settings::{RECORD_BYTES_MAX, Settings};
@@ -58,6 +58,8 @@ pub enum Cleanup {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
     pub name: String,
+    /// Names and patterns that serve as well: one topic of them is enough, and all that are there are checked.
+    pub others: Vec<String>,
     pub partitions: u32,
     /// Whether it must have exactly so many.
     pub exactly: bool,
@@ -85,18 +87,23 @@ pub enum Made {
     Failed(String),
 }
 
-/// Our own topics, and those that pipelines read, with so many partitions.
-pub fn needed(pipelines: &[String], partitions: u32) -> Vec<Topic> {
+/// Our own topics, and those of pipelines, given with the topics that each reads, with so many partitions.
+pub fn needed<'a>(pipelines: impl IntoIterator<Item = (&'a str, &'a [String])>, partitions: u32) -> Vec<Topic> {
     let own = |name: &str, cleanup, large| Topic {
         name: format!("sekisho.{name}"),
+        others: Vec::new(),
         partitions: 1,
         exactly: true,
         cleanup,
         large,
     };
-    let raw = |name: &String| {
-        let cleanup = Cleanup::After(SIGNALS_FOR);
-        Topic { name: name.clone(), partitions, exactly: false, cleanup, large: false }
+    let raw = |(name, others): (&str, &[String])| Topic {
+        name: name.to_owned(),
+        others: others.to_vec(),
+        partitions,
+        exactly: false,
+        cleanup: Cleanup::After(SIGNALS_FOR),
+        large: false,
     };
     let mut topics = vec![
         own("signals", Cleanup::After(SIGNALS_FOR), false),
@@ -109,11 +116,17 @@ pub fn needed(pipelines: &[String], partitions: u32) -> Vec<Topic> {
         own("answers", Cleanup::After(SIGNALS_FOR), false),
         own("dead-letters", Cleanup::After(STATES_FOR), false),
     ];
-    topics.extend(pipelines.iter().map(raw));
+    topics.extend(pipelines.into_iter().map(raw));
     topics
 }
 
 impl Topic {
+    /// Those of the topics that are there which are this one, or serve as well.
+    fn served_by<'a>(&self, there: &'a BTreeMap<String, u32>) -> impl Iterator<Item = (&'a str, u32)> {
+        let is_it = |name: &str| name == self.name || self.others.iter().any(|other| topic_fits(other, name));
+        there.iter().filter(move |(name, _)| is_it(name)).map(|(name, partitions)| (name.as_str(), *partitions))
+    }
+
     /// The settings it is made with.
     fn settings(&self, copies: usize) -> Vec<(&'static str, String)> {
         let cleanup = match self.cleanup {
@@ -136,19 +149,32 @@ impl Topic {
         settings
     }
 
+    /// That it is not there: nothing can be done without our own.
+    fn missing(&self) -> Finding {
+        let (what, advice) = if self.exactly {
+            ("it is not there".to_owned(), "`sekisho topics create` makes it".to_owned())
+        } else {
+            let others = self.others.iter().filter(|other| **other != self.name).map(String::as_str);
+            let names: Vec<&str> = std::iter::once(self.name.as_str()).chain(others).collect();
+            let what = format!("no topic of this pipeline is there: {}", names.join(", "));
+            (what, "`sekisho topics create` makes one, unless nothing is to come here".to_owned())
+        };
+        Finding { topic: self.name.clone(), fault: self.exactly, what, advice }
+    }
+
     /// What is wrong with one that is there.
     fn findings(&self, partitions: u32, settings: &BTreeMap<String, String>) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let mut say = |fault: bool, what: String, advice: String| {
-            found.push(Finding { topic: self.name.clone(), fault, what, advice });
-        };
+        let finding =
+            |fault: bool, what: String, advice: String| Finding { topic: self.name.clone(), fault, what, advice };
         if self.exactly && partitions != self.partitions {
-            let what = format!(
-                "it has {partitions} partitions and must have {}: the order of all packs is one",
-                self.partitions
-            );
-            say(true, what, "delete it while no process runs, then `sekisho topics create`".to_owned());
+            let wanted = self.partitions;
+            let what = format!("it has {partitions} partitions and must have {wanted}: the order of all packs is one");
+            let advice = "delete it while no process runs, then `sekisho topics create`".to_owned();
+            // Whatever else is wrong with it ends with it.
+            return vec![finding(true, what, advice)];
         }
+        let mut found = Vec::new();
+        let mut say = |fault: bool, what: String, advice: String| found.push(finding(fault, what, advice));
         let value = |name: &str| settings.get(name).map(String::as_str).unwrap_or_default();
         let number = |name: &str| value(name).parse::<i64>().ok();
         let set = |name: &str, wanted: &str| {
@@ -251,15 +277,16 @@ impl Topics {
         Ok((metadata.topics().iter().map(count).collect(), metadata.brokers().len()))
     }
 
-    /// Makes those that are missing; with each what became of it.
+    /// Makes those that are missing; with each, or with what serves as well, what became of it.
     ///
     /// # Errors
     /// Where the brokers do not answer.
     pub fn create(&self, topics: &[Topic]) -> Result<Vec<(String, Made)>, JournalError> {
-        let (_, brokers) = self.there()?;
+        let (there, brokers) = self.there()?;
         let copies = brokers.clamp(1, COPIES);
-        let settings: Vec<_> = topics.iter().map(|topic| topic.settings(copies)).collect();
-        let new: Vec<NewTopic<'_>> = topics
+        let missing: Vec<_> = topics.iter().filter(|topic| topic.served_by(&there).next().is_none()).collect();
+        let settings: Vec<_> = missing.iter().map(|topic| topic.settings(copies)).collect();
+        let new: Vec<NewTopic<'_>> = missing
             .iter()
             .zip(&settings)
             .map(|(topic, settings)| {
@@ -270,13 +297,19 @@ impl Topics {
             })
             .collect();
         let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
-        let made = wait(self.admin.create_topics(&new, &options)).map_err(|error| failed(&error))?;
+        let made = if new.is_empty() {
+            Vec::new()
+        } else {
+            wait(self.admin.create_topics(&new, &options)).map_err(|error| failed(&error))?
+        };
         let told = |result: Result<String, (String, RDKafkaErrorCode)>| match result {
             Ok(name) => (name, Made::Created),
             Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => (name, Made::Existed),
             Err((name, code)) => (name, Made::Failed(code.to_string())),
         };
-        let made: Vec<_> = made.into_iter().map(told).collect();
+        let known = topics.iter().flat_map(|topic| topic.served_by(&there));
+        let known = known.map(|(name, _)| (name.to_owned(), Made::Existed));
+        let made: Vec<_> = known.chain(made.into_iter().map(told)).collect();
         self.await_all(&made)?;
         Ok(made)
     }
@@ -300,24 +333,24 @@ impl Topics {
     /// Where the brokers do not answer.
     pub fn check(&self, topics: &[Topic]) -> Result<Vec<Finding>, JournalError> {
         let (there, _) = self.there()?;
-        let known: Vec<&Topic> = topics.iter().filter(|topic| there.contains_key(&topic.name)).collect();
-        let specifiers: Vec<_> = known.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+        let is = |topic: &Topic, name: &str| Topic { name: name.to_owned(), ..topic.clone() };
+        let known: Vec<(Topic, u32)> = topics
+            .iter()
+            .flat_map(|topic| topic.served_by(&there).map(|(name, partitions)| (is(topic, name), partitions)))
+            .collect();
+        let specifiers: Vec<_> = known.iter().map(|(topic, _)| ResourceSpecifier::Topic(&topic.name)).collect();
         let options = AdminOptions::new().request_timeout(Some(ANSWER));
         let described = if specifiers.is_empty() {
             Vec::new()
         } else {
             wait(self.admin.describe_configs(&specifiers, &options)).map_err(|error| failed(&error))?
         };
-        let mut found = Vec::new();
-        for topic in topics.iter().filter(|topic| !there.contains_key(&topic.name)) {
-            let (what, advice) = ("it is not there".to_owned(), "`sekisho topics create` makes it".to_owned());
-            found.push(Finding { topic: topic.name.clone(), fault: true, what, advice });
-        }
-        for (topic, described) in known.into_iter().zip(described) {
+        let missing = topics.iter().filter(|topic| topic.served_by(&there).next().is_none());
+        let mut found: Vec<Finding> = missing.map(Topic::missing).collect();
+        for ((topic, partitions), described) in known.into_iter().zip(described) {
             match described {
                 Ok(config) => {
                     let settings = config.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
-                    let partitions = there.get(&topic.name).copied().unwrap_or_default();
                     found.extend(topic.findings(partitions, &settings.collect()));
                 }
                 Err(code) => {
@@ -359,12 +392,12 @@ mod tests {
     use super::*;
 
     fn topic(cleanup: Cleanup) -> Topic {
-        Topic { name: "sekisho.x".to_owned(), partitions: 1, exactly: true, cleanup, large: true }
+        Topic { name: "sekisho.x".to_owned(), others: Vec::new(), partitions: 1, exactly: true, cleanup, large: true }
     }
 
     #[test]
     fn what_is_made_passes_the_check() {
-        for topic in needed(&["nginx".to_owned()], 8) {
+        for topic in needed([("nginx", &[][..])], 8) {
             let settings = topic.settings(3).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             assert_eq!(topic.findings(topic.partitions, &settings), [], "{topic:?}");
         }
@@ -375,13 +408,15 @@ mod tests {
         let given =
             [("cleanup.policy", "delete"), ("max.message.bytes", "1048588"), ("message.timestamp.type", "CreateTime")];
         let settings = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let found = topic(Cleanup::Compact).findings(3, &settings);
+        let found = topic(Cleanup::Compact).findings(1, &settings);
         let faults: Vec<_> =
             found.iter().filter(|finding| finding.fault).map(|finding| finding.what.as_str()).collect();
-        assert_eq!(faults.len(), 3, "{faults:?}");
-        assert!(faults[0].contains("3 partitions") && faults[1].contains("`delete`") && faults[2].contains("1048588"));
-        assert_eq!(found.len(), 5);
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].contains("`delete`") && faults[1].contains("1048588"));
+        assert_eq!(found.len(), 4);
         assert!(found.iter().all(|finding| !finding.advice.is_empty()));
+        let found = topic(Cleanup::Compact).findings(3, &settings);
+        assert!(found.len() == 1 && found[0].what.contains("3 partitions"), "what ends with the topic: {found:?}");
         let short = [("cleanup.policy", "delete"), ("retention.ms", "3600000"), ("max.message.bytes", "1048588")];
         let settings = short.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert!(topic(Cleanup::After(DAY)).findings(1, &settings)[0].what.contains("kept for 1 h, 24 h"));

@@ -70,7 +70,7 @@ impl Troubles {
         let due = last.is_due(advice(code).unwrap_or_default(), refused || away, (self.clock)());
         drop(last);
         if due {
-            (self.tell)(&text);
+            (self.tell)(&if away { format!("{text} It is tried again") } else { text });
         }
     }
 
@@ -138,7 +138,7 @@ impl Last {
 }
 
 const AWAY: &str = "no broker answers: is `brokers` right, are they up, is it a TLS port, which needs `tls: {}`, or one that asks for \
-                    `tls.certificate`? It is tried again";
+                    `tls.certificate`?";
 
 /// What a fault may mean (sheet §1.12: librdkafka alone says little).
 fn advice(code: Option<RDKafkaErrorCode>) -> Option<&'static str> {
