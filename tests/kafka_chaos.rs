@@ -1,5 +1,5 @@
-//! A generated day over three brokers, judged by two processes that are killed in turn while the brokers restart: every
-//! record is judged once, and what is found is what is found without any of it.
+//! A generated day, and the recorded one where the data folder is, over three brokers: judged by two processes that are
+//! killed in turn while the brokers restart, every record is judged once, and what is found is what is found without it.
 #![expect(clippy::disallowed_methods, reason = "a test starts programs and waits for them")]
 #![expect(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -9,9 +9,11 @@ mod node;
 mod nodes;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flate2::read::MultiGzDecoder;
 use kafka::Cluster;
 use node::{PROGRAM, Process, until_true};
 use nodes::{Sender, check, input, is_judged, values};
@@ -22,6 +24,8 @@ use sekisho::fold::rehearse::START;
 const PORTS: u16 = 26_000;
 /// Kills of the suite; `SEKISHO_KAFKA_KILLS=500` kills that often.
 const KILLS: usize = 50;
+/// Kills of the recorded day, which the data folder holds.
+const RECORDED_KILLS: usize = 10;
 /// A broker restarts with every so many kills.
 const RESTART_EVERY: usize = 5;
 const BROKERS: usize = 3;
@@ -37,9 +41,64 @@ fn partition(line: &str) -> u32 {
     word.bytes().fold(0, |hash: u32, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) % PARTITIONS
 }
 
-fn day() -> Vec<(Input, String)> {
-    let lines = Generator::new(SEED, START, MINUTES);
-    lines.map(|line| (input(line.pipeline, partition(&line.line)), line.line)).collect()
+fn placed(pipeline: &str, line: String) -> (Input, String) {
+    (input(pipeline, partition(&line)), line)
+}
+
+/// Lines in the order of their times, and when the last one was.
+struct Day {
+    lines: Vec<(Input, String)>,
+    end: jiff::Timestamp,
+}
+
+impl Day {
+    /// A visitor of the day's end. Whoever was last to be judged before it, and it may be one that ended long before,
+    /// would have stream time go on from there.
+    fn last(&self) -> (Input, String) {
+        let time = self.end.strftime("%d/%b/%Y:%H:%M:%S +0000");
+        placed("nginx", format!("198.51.100.9 - - [{time}] \"GET / HTTP/1.1\" 200 9 \"-\" \"Mozilla/5.0\""))
+    }
+}
+
+fn generated() -> Day {
+    let lines = Generator::new(SEED, START, MINUTES).map(|line| placed(line.pipeline, line.line)).collect();
+    let end = START.plus(i64::from(MINUTES) * MINUTE);
+    Day { lines, end: jiff::Timestamp::from_millisecond(end.0).unwrap() }
+}
+
+/// What was recorded of some minutes of a day; `None`, with a word, where it is not there.
+fn recorded() -> Option<Day> {
+    let root = std::env::var_os("SEKISHO_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let folder = root.join("scenario_nginx_modsec");
+    if !folder.is_dir() {
+        println!("not run: {} is not there", folder.display());
+        return None;
+    }
+    let time = regex::Regex::new(r"(?:/\d{4}:|T| )(\d\d:\d\d:\d\d)[ .]").unwrap();
+    let files = [
+        ("nginx", "access.log.gz"),
+        ("modsecurity", "modsec_audit.json.gz"),
+        ("login", "app_auth.json.gz"),
+        ("sshd", "auth.log"),
+    ];
+    let mut lines = Vec::new();
+    for (pipeline, name) in files {
+        let (packed, mut bytes) = (std::fs::read(folder.join(name)).unwrap(), Vec::new());
+        if name.ends_with(".gz") {
+            MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
+        } else {
+            bytes = packed;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        for line in text.lines() {
+            let at = time.captures(line).map_or_else(String::new, |found| found[1].to_owned());
+            lines.push((at, placed(pipeline, line.to_owned())));
+        }
+    }
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    let end = format!("2026-11-23T{}Z", lines.last().unwrap().0).parse().unwrap();
+    Some(Day { lines: lines.into_iter().map(|(_, line)| line).collect(), end })
 }
 
 /// What was found, whatever came first: rule and entity of every alert, and the target of every block.
@@ -51,7 +110,8 @@ struct Found {
 
 /// The day, in slices: with each a process is killed, and with some a broker restarts. Without faults each is judged before
 /// the next one comes: partitions that are hours of the day apart are no day that anybody has.
-fn judged(slices: usize, faults: bool) -> Found {
+fn judged(day: &Day, slices: usize, faults: bool) -> Found {
+    let lines = &day.lines;
     let cluster = Cluster::start(BROKERS as u16, PORTS);
     cluster.create_topics(&["nginx", "sshd", "login", "modsecurity", "suricata"], PARTITIONS);
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
@@ -63,7 +123,7 @@ fn judged(slices: usize, faults: bool) -> Found {
         brokers.join(", ")
     );
     let start = |which: usize| Some(Process::start(folders[which].path(), &config));
-    let (mut nodes, mut sender, lines) = ([start(0), start(1)], Sender::new(&cluster), day());
+    let (mut nodes, mut sender) = ([start(0), start(1)], Sender::new(&cluster));
     println!("{} lines, {slices} slices, faults: {faults}, seed {SEED}", lines.len());
     let kafka = cluster.open("looks");
     for (at, slice) in lines.chunks(lines.len().div_ceil(slices)).enumerate() {
@@ -80,13 +140,16 @@ fn judged(slices: usize, faults: bool) -> Found {
         nodes[at % 2] = start(at % 2);
     }
     until_true("all judged", || is_judged(&kafka, &sender.sent));
+    let (input, line) = day.last();
+    sender.send(input, line);
+    sender.flush();
+    until_true("the last one judged", || is_judged(&kafka, &sender.sent));
     // Windows count by stream time, which inputs that are quiet hold back until they are idle.
-    let end = START.plus(i64::from(MINUTES) * MINUTE).to_string();
     let stream_time = |node: &Option<Process>| {
         let status = node.as_ref().unwrap().get("/api/v1/status");
         status["decide"]["stream_time"].as_str().unwrap_or_default().to_owned()
     };
-    until_true("the end of the day", || nodes.iter().map(stream_time).any(|time| time > end));
+    until_true("the end of the day", || nodes.iter().map(stream_time).any(|time| time > day.end.to_string()));
     assert_eq!(audit(folders[0].path())["holds"], true, "while they run");
     for node in nodes.into_iter().flatten() {
         assert!(node.finish().success());
@@ -116,14 +179,27 @@ fn audit(folder: &Path) -> serde_json::Value {
     serde_json::from_slice(&done.stdout).unwrap()
 }
 
-#[test]
-fn a_day_with_kills_and_restarts_is_judged_as_one_without() {
-    let kills = std::env::var("SEKISHO_KAFKA_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
-    let expected = judged(kills, false);
-    assert!(expected.blocks.len() >= 10 && expected.alerts.len() >= 50, "{expected:?}");
-    let found = judged(kills, true);
+fn same_with_faults(day: &Day, kills: usize) -> Found {
+    let expected = judged(day, kills, false);
+    let found = judged(day, kills, true);
     let lost: Vec<_> = expected.alerts.difference(&found.alerts).collect();
     let more: Vec<_> = found.alerts.difference(&expected.alerts).collect();
     assert!(lost.is_empty() && more.is_empty(), "with faults alone: {more:?}; without alone: {lost:?}");
     assert_eq!(found.blocks, expected.blocks);
+    expected
+}
+
+#[test]
+fn a_day_with_kills_and_restarts_is_judged_as_one_without() {
+    let kills = std::env::var("SEKISHO_KAFKA_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let found = same_with_faults(&generated(), kills);
+    assert!(found.blocks.len() >= 10 && found.alerts.len() >= 50, "{found:?}");
+}
+
+#[test]
+fn the_recorded_day_with_kills_and_restarts_is_judged_as_one_without() {
+    let Some(day) = recorded() else { return };
+    let found = same_with_faults(&day, RECORDED_KILLS);
+    println!("{} alerts, {} blocks", found.alerts.len(), found.blocks.len());
+    assert!(!found.blocks.is_empty() && !found.alerts.is_empty(), "{found:?}");
 }

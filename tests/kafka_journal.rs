@@ -192,6 +192,44 @@ fn a_stage_that_was_taken_over_writes_nothing_any_more() {
 }
 
 #[test]
+fn a_coordinator_that_left_the_cluster_is_not_waited_for() {
+    let cluster = Cluster::start(3, PORTS);
+    cluster.create_topics(&["nginx"], 1);
+    let (kafka, raw, out) = (cluster.open("one"), input("nginx", 0), input("sekisho.signals", 0));
+    append(&kafka, &raw, &["1"]);
+    let mut stage = stage(&kafka);
+    let blocks = poll(&mut stage, 1);
+    // Its producer knows the group's coordinator from now on.
+    stage.commit(commit_of(&blocks, "pack 1")).unwrap();
+    append(&kafka, &raw, &["2"]);
+    let blocks = poll(&mut stage, 1);
+    let coordinator = || {
+        let told = cluster.try_order("groups", &["--describe", "--group", "sekisho-ingest", "--state"]).ok()?;
+        Some(told.rsplit_once('(')?.1.split_once(')')?.0.to_owned())
+    };
+    let deadline = Instant::now() + hang();
+    let left = coordinator().unwrap();
+    cluster.order("kill", &[&left]);
+    while coordinator().is_none_or(|now| now == left) {
+        assert!(Instant::now() < deadline, "the group has no other coordinator");
+    }
+    // What is undone is read again and committed, as the node does.
+    let mut blocks = Some(blocks);
+    while let Some(held) = blocks.take() {
+        assert!(Instant::now() < deadline, "nothing is committed");
+        match stage.commit(commit_of(&held, "pack 2")) {
+            Ok(_) => {}
+            Err(error) => {
+                assert!(error.is_passing(), "{error}");
+                println!("{error}");
+                blocks = Some(held);
+            }
+        }
+    }
+    holds(&kafka, &out, &["pack 1", "pack 2"]);
+}
+
+#[test]
 fn partitions_move_to_those_who_are_there() {
     let cluster = Cluster::start(1, PORTS);
     cluster.create_topics(&["nginx"], 2);

@@ -236,25 +236,10 @@ impl Reader {
         std::mem::take(&mut *self.rebalances.changes.borrow_mut())
     }
 
-    /// Puts the group's positions into a producer's transaction.
-    ///
-    /// # Errors
-    /// What librdkafka says of it.
-    pub fn send_offsets(
-        &self,
-        producer: &Client<Context>,
-        offsets: &TopicPartitionList,
-        timeout: Duration,
-    ) -> Result<(), Fault> {
-        let producer = producer.native_ptr();
-        // SAFETY: the producer is borrowed for as long as this takes; the metadata is destroyed once.
-        unsafe {
-            let group = sys::rd_kafka_consumer_group_metadata(self.client.as_ptr());
-            let error =
-                sys::rd_kafka_send_offsets_to_transaction(producer, offsets.ptr(), group, milliseconds(timeout));
-            sys::rd_kafka_consumer_group_metadata_destroy(group);
-            taken(error)
-        }
+    /// What proves to a transaction that its offsets are of a member of the group.
+    pub fn membership(&self) -> Membership {
+        // SAFETY: the consumer lives; the metadata is a copy.
+        Membership(unsafe { sys::rd_kafka_consumer_group_metadata(self.client.as_ptr()) })
     }
 
     /// What the group has committed of these partitions: offset and note; transactions that are open are waited for.
@@ -392,6 +377,36 @@ unsafe fn has_spoofable(headers: *mut sys::rd_kafka_headers_t) -> bool {
 unsafe fn bytes<'a>(start: *mut c_void, length: usize) -> Option<&'a [u8]> {
     // SAFETY: the caller's word.
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) })
+}
+
+/// A member of a group at one moment.
+pub struct Membership(*mut sys::rd_kafka_consumer_group_metadata_t);
+
+// SAFETY: it is a copy that belongs to nobody else, and nothing in it is of a thread.
+unsafe impl Send for Membership {}
+
+impl Membership {
+    /// Puts the group's positions into a producer's transaction. It may take longer than `timeout`, even for ever.
+    ///
+    /// # Errors
+    /// What librdkafka says of it.
+    pub fn send_offsets(
+        &self,
+        producer: &Client<Context>,
+        offsets: &TopicPartitionList,
+        timeout: Duration,
+    ) -> Result<(), Fault> {
+        let (producer, timeout) = (producer.native_ptr(), milliseconds(timeout));
+        // SAFETY: all three are borrowed for as long as this takes.
+        unsafe { taken(sys::rd_kafka_send_offsets_to_transaction(producer, offsets.ptr(), self.0, timeout)) }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        // SAFETY: it was given to be destroyed, and is once.
+        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.0) }
+    }
 }
 
 /// Counts a fault that came in a record's place; gives why the consumer is of no more use, where it is not.

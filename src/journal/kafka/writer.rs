@@ -4,6 +4,9 @@
 //! for is undone; a commit whose answer is not known is left to whoever can look it up, after a new producer of the same
 //! name has ended it one way or the other. Deliberately without retries of a whole transaction: that is the runner's.
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -11,13 +14,10 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use std::sync::Arc;
-
-use crate::journal::JournalError;
-use crate::journal::Records;
+use crate::journal::{JournalError, Records};
 
 use super::now;
-use super::reader::{Fault, Reader};
+use super::reader::{Fault, Membership, Reader};
 use super::settings::{Settings, TRANSACTION_TIMEOUT};
 use super::troubles::{Context, Delivered, Troubles, explained};
 
@@ -25,6 +25,8 @@ use super::troubles::{Context, Delivered, Troubles, explained};
 const REQUEST: Duration = Duration::from_secs(10);
 /// How long a new producer may take to end what its forerunner left: the broker looks for dead transactions every 10 s.
 const TAKE_OVER: Duration = Duration::from_secs(60);
+/// How much longer than it was told to librdkafka may take to give up.
+const SLACK: Duration = Duration::from_secs(2);
 /// Between two looks whether everything was delivered.
 const LOOK: Duration = Duration::from_micros(200);
 
@@ -51,8 +53,11 @@ pub(super) struct Writer {
     settings: Settings,
     name: String,
     troubles: Arc<Troubles>,
-    producer: Option<ThreadedProducer<Context>>,
+    producer: Option<Producing>,
 }
+
+/// A producer, which whoever puts offsets into its transaction may have for longer than we wait.
+type Producing = Arc<ThreadedProducer<Context>>;
 
 impl Writer {
     pub fn new(settings: &Settings, name: &str, troubles: &Arc<Troubles>) -> Writer {
@@ -110,8 +115,8 @@ impl Writer {
             self.producer = None;
             return Failed::Fenced(why);
         }
-        let aborted = self.producer.as_ref().map(|producer| producer.abort_transaction(REQUEST));
-        if fault.fatal || !matches!(aborted, Some(Ok(()))) {
+        let abort = |producer: &Producing| !fault.fatal && producer.abort_transaction(REQUEST).is_ok();
+        if !self.producer.as_ref().is_some_and(abort) {
             // The next producer of the name aborts it: nobody ever asked for its commit.
             self.producer = None;
         }
@@ -119,9 +124,9 @@ impl Writer {
     }
 
     /// The producer, made and initialised where there is none.
-    fn ready(&mut self) -> Result<&ThreadedProducer<Context>, String> {
+    fn ready(&mut self) -> Result<&Producing, String> {
         if self.producer.is_none() {
-            self.producer = Some(self.made()?);
+            self.producer = Some(Arc::new(self.made()?));
         }
         self.producer.as_ref().ok_or_else(|| "no producer".to_owned())
     }
@@ -146,7 +151,7 @@ impl Writer {
 
 /// Everything up to the commit itself.
 fn prepared(
-    producer: &ThreadedProducer<Context>,
+    producer: &Producing,
     appends: &[Append<'_>],
     offsets: Option<(&Reader, &TopicPartitionList)>,
 ) -> Result<(), Fault> {
@@ -181,9 +186,27 @@ fn prepared(
         return Err(late(&reason(producer).map_or(fault.clone(), |why| format!("{why}; {fault}"))));
     }
     match offsets {
-        Some((reader, list)) if list.count() > 0 => reader.send_offsets(producer.client(), list, REQUEST),
+        Some((reader, list)) if list.count() > 0 => send_offsets(producer, reader.membership(), list.clone()),
         Some(_) | None => Ok(()),
     }
+}
+
+/// On a thread of its own: librdkafka (2.12 to 2.14, its issues 5456 and 5511) waits without end for a coordinator that
+/// left the cluster. What is not done in time is left alone with its producer; the next one of the name fences it.
+fn send_offsets(producer: &Producing, member: Membership, list: TopicPartitionList) -> Result<(), Fault> {
+    let (answer, answered) = channel();
+    let producer = Arc::clone(producer);
+    let sent = move || {
+        // Nobody may wait for it any more.
+        drop(answer.send(member.send_offsets(producer.client(), &list, REQUEST)));
+    };
+    let started = Builder::new().name("offsets".to_owned()).spawn(sent);
+    started.map_err(|error| late(&format!("no thread can be started: {error}")))?;
+    let left_alone = || Fault {
+        fatal: true,
+        ..late("the group's coordinator did not take the offsets in time, and librdkafka waits on")
+    };
+    answered.recv_timeout(REQUEST + SLACK).unwrap_or_else(|_| Err(left_alone()))
 }
 
 /// Why the transaction that is open can only be taken back, where librdkafka knows: what was sent only says that it was
