@@ -1,24 +1,20 @@
 //! The journal and a node on one real broker on the same cores: `cargo bench --bench kafka [-- LINES]`.
 //!
 //! First lines of 220 bytes, one a record, lz4, are drained by the bare batch reader and then by ingest, beside ingest of
-//! the same lines out of memory: wall rate and CPU seconds of this process alone. Then transactions, small and large. Then
-//! five thousand lines a second with an attacker ten times a second, one record in twenty a signal: how long from the
-//! record that triggers to its block for a reader of committed records. I/O.
+//! the same lines out of memory: wall rate and CPU seconds of this process alone. Then transactions, small and large, how
+//! soon a live record becomes a block, and how soon another goes on for a node that was killed. I/O.
 #![expect(clippy::disallowed_methods, reason = "a benchmark starts processes and reads time")]
 
-use std::collections::BTreeMap;
+mod broker;
+mod live;
+mod takeover;
+
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::producer::{BaseRecord, Producer};
 use sekisho::catalog::{Catalog, CatalogText, KeepExtras, built_in};
 use sekisho::config::Config;
 use sekisho::event::{DAY, Input, Time};
@@ -26,20 +22,17 @@ use sekisho::journal::kafka::reader::{Met, Reader};
 use sekisho::journal::kafka::starts::Starts;
 use sekisho::journal::kafka::topics::{Topics, needed};
 use sekisho::journal::kafka::troubles::Troubles;
-use sekisho::journal::kafka::{Begin, Kafka, Settings};
+use sekisho::journal::kafka::{Kafka, Settings};
 use sekisho::journal::{Commit, Committed, Fetched, Journal, JournalError, NewRecord, Records, Stage, Subscription};
 use sekisho::node::ingest::Ingester;
+
+use broker::{Broker, producer};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PARTITIONS: u32 = 8;
 const LINE_BYTES: usize = 220;
-/// The live part: lines a second, and how long.
-const LIVE_RATE: u64 = 5_000;
-const LIVE_SECONDS: u64 = 15;
-/// Attacks that are not looked at: the first transactions of a broker are slow.
-const WARM: usize = 30;
 
 fn main() {
     let lines = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(2_000_000u64);
@@ -51,50 +44,8 @@ fn main() {
     drain(&settings, lines);
     consume(&settings, lines);
     transactions(&broker.settings("transactions"));
-    live(&broker);
-}
-
-/// A broker that ends with this.
-struct Broker {
-    folder: tempfile::TempDir,
-    bootstrap: String,
-}
-
-impl Broker {
-    fn start() -> Broker {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert!(Command::new(script("fetch")).status().expect("the script").success());
-        let mut command = Command::new(script("broker"));
-        command.arg("start").arg(folder.path()).args(["--nodes", "1", "--base", "22900"]);
-        let done = command.env("SEKISHO_TEST_KAFKA_HEAP", "512m").output().expect("the script");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let told = String::from_utf8(done.stdout).expect("text");
-        let bootstrap = told.lines().find_map(|line| line.strip_prefix("bootstrap=")).expect("where it listens");
-        Broker { bootstrap: bootstrap.to_owned(), folder }
-    }
-
-    fn settings(&self, instance: &str) -> Settings {
-        Settings {
-            brokers: vec![self.bootstrap.clone()],
-            begin: Begin::Beginning,
-            properties: Vec::new(),
-            token_file: None,
-            instance: instance.to_owned(),
-            clock: Arc::new(|| Time(jiff::Timestamp::now().as_millisecond())),
-            tell: Arc::new(|text: &str| eprintln!("{text}")),
-        }
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        // Nothing better can be done with a broker that does not stop.
-        let _ = Command::new(script("broker")).arg("stop").arg(self.folder.path()).output();
-    }
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka").join(name)
+    live::live(&broker);
+    takeover::takeover(&broker);
 }
 
 /// Visitors' lines of a steady length; few of them are signals.
@@ -112,13 +63,6 @@ fn line(number: u64) -> String {
     );
     line.extend(std::iter::repeat_n(' ', LINE_BYTES.saturating_sub(line.len())));
     line
-}
-
-fn producer(bootstrap: &str) -> BaseProducer {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", bootstrap).set("compression.type", "lz4").set("linger.ms", "5");
-    config.set("queue.buffering.max.messages", "500000").set("batch.size", "1000000");
-    config.create().expect("a producer")
 }
 
 fn produce(bootstrap: &str, topic: &str, lines: u64) {
@@ -320,122 +264,4 @@ fn transactions(settings: &Settings) {
         println!("transactions of {size}: {:.0} commits/s", times as f64 / wall);
         told(&format!("transactions of {size}"), times * size, wall, cpu);
     }
-}
-
-/// A node; it ends when this is dropped.
-struct Node(Child);
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn live(broker: &Broker) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("sekisho.yaml");
-    let text = format!(
-        "http: {{ listen: \"127.0.0.1:0\" }}\nresponse: {{ budget: {{ per_minute: 100000, active: 100000, share: 100% }} }}\n\
-         journal: {{ kafka: {{ brokers: [\"{}\"], start: end }} }}\n",
-        broker.bootstrap
-    );
-    std::fs::write(&config, text).expect("a configuration");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
-    command
-        .args(["run", "--roles", "ingest,decide", "--config"])
-        .arg(&config)
-        .arg("--data")
-        .arg(folder.path().join("data"));
-    let _node = Node(command.stderr(Stdio::null()).spawn().expect("the program runs"));
-    let blocks = follow(&broker.bootstrap);
-    let triggered = send_live(&broker.bootstrap);
-    let mut times = Vec::new();
-    while let Ok((target, at)) = blocks.recv_timeout(Duration::from_secs(3)) {
-        times.extend(triggered.get(&target).map(|sent| at.duration_since(*sent)));
-    }
-    let attackers = triggered.len();
-    let mut times = times.split_off(WARM.min(times.len()));
-    times.sort();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    println!(
-        "live, {LIVE_RATE} lines/s: record sent → block for a reader of committed records: p50 {:.1} ms, p99 {:.1} ms ({} of {} \
-         attackers, the first {WARM} left out)",
-        at(0.5),
-        at(0.99),
-        times.len(),
-        attackers
-    );
-}
-
-/// Targets of blocks as they are committed.
-fn follow(bootstrap: &str) -> std::sync::mpsc::Receiver<(String, Instant)> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", bootstrap).set("group.id", "follow").set("enable.auto.commit", "false");
-    config.set("isolation.level", "read_committed").set("fetch.wait.max.ms", "10");
-    let consumer: BaseConsumer = config.create().expect("a consumer");
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset("sekisho.blocks", 0, Offset::Beginning).expect("a partition");
-    consumer.assign(&list).expect("a partition");
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        loop {
-            let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
-            let now = Instant::now();
-            let value: serde_json::Value =
-                serde_json::from_slice(message.payload().unwrap_or_default()).unwrap_or_default();
-            let target = value["target"].as_str().and_then(|target| target.split('/').next());
-            if let (Some("block"), Some(target)) = (value["action"].as_str(), target)
-                && sender.send((target.to_owned(), now)).is_err()
-            {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// Sends the live lines; gives when each attacker's last line was sent.
-fn send_live(bootstrap: &str) -> BTreeMap<String, Instant> {
-    let producer = producer(bootstrap);
-    // Until the node has its partitions: what comes before is not read.
-    std::thread::sleep(Duration::from_secs(5));
-    let (started, mut triggered, mut number) = (Instant::now(), BTreeMap::new(), 0u64);
-    let send = |line: &str, partition: u64| {
-        let partition = i32::try_from(partition % u64::from(PARTITIONS)).unwrap_or(0);
-        producer.send(BaseRecord::<(), str>::to("nginx").partition(partition).payload(line)).expect("room");
-    };
-    while number < LIVE_SECONDS * LIVE_RATE {
-        let stamp = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
-        for _ in 0..LIVE_RATE / 100 {
-            number += 1;
-            let (a, b) = (number % 200, number / 200 % 250);
-            send(
-                &format!(
-                    "83.{a}.{b}.7 - - [{stamp}] \"GET /page/{} HTTP/1.1\" 200 512 \"-\" \"Mozilla/5.0 (X11; Linux x86_64)\"",
-                    number % 50
-                ),
-                number,
-            );
-        }
-        if number.is_multiple_of(LIVE_RATE / 10) {
-            let attacker = number / (LIVE_RATE / 10);
-            let address = format!("84.10.{}.{}", attacker / 250, attacker % 250 + 1);
-            for attempt in 0..14 {
-                send(
-                    &format!(
-                        "{address} - - [{stamp}] \"GET /index.php?id={attempt}%27%20UNION%20SELECT%20password%20FROM%20users-- \
-                         HTTP/1.1\" 200 512 \"-\" \"sqlmap/1.7\""
-                    ),
-                    attacker,
-                );
-            }
-            triggered.insert(address, Instant::now());
-        }
-        producer.poll(Duration::ZERO);
-        std::thread::sleep(Duration::from_millis(number * 1_000 / LIVE_RATE).saturating_sub(started.elapsed()));
-    }
-    producer.flush(Duration::from_secs(10)).expect("all is sent");
-    triggered
 }
