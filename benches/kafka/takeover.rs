@@ -59,13 +59,10 @@ impl Attackers {
     }
 }
 
-fn told(what: &str, mut rounds: Vec<(f64, f64)>) {
-    rounds.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let ((first, all), (worst_first, worst)) = (rounds[rounds.len() / 2], rounds[rounds.len() - 1]);
-    println!(
-        "{what}: kill -9 → first block {first:.1} s, every partition judged {all:.1} s; worst of {ROUNDS}: {worst_first:.1} s, \
-         {worst:.1} s"
-    );
+/// Of each round when the first partition and when the last one went on.
+fn told(what: &str, rounds: &[(f64, f64)]) {
+    let each: Vec<String> = rounds.iter().map(|(first, all)| format!("{first:.1}–{all:.1}")).collect();
+    println!("{what}: kill -9 → blocks of the first and of the last partition, in seconds: {}", each.join(", "));
 }
 
 pub fn takeover(broker: &Broker) {
@@ -87,7 +84,7 @@ fn comes_back(attackers: &mut Attackers, start: &dyn Fn() -> Node) {
         node = start();
         rounds.push(attackers.until_blocked(since));
     }
-    told("the process comes back", rounds);
+    told("the process comes back", &rounds);
 }
 
 /// The one that decides is killed, and the other one goes on; it is the next to be killed.
@@ -103,5 +100,5 @@ fn stays_away(attackers: &mut Attackers, start: &dyn Fn(usize) -> Node) {
         nodes[round % 2] = None;
         rounds.push(attackers.until_blocked(since));
     }
-    told("the host does not come back", rounds);
+    told("the host does not come back", &rounds);
 }
