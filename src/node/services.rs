@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -21,7 +22,7 @@ use super::stages::Shared;
 use super::{NodeError, questions, shown};
 
 /// Without a sign of life for so long the stages are called dead: a commit that waits for a disk takes seconds.
-const DEAD_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
+const DEAD_AFTER: Duration = Duration::from_secs(60);
 
 /// What a journal says of itself.
 #[derive(Clone)]
@@ -76,8 +77,12 @@ pub fn lend<J: Journal + 'static>(lent: Lent<J>, config: &Config) -> Result<(Ser
         projection,
         metrics,
         status: for_status,
-        checks: Arc::new(move || checks(&for_checks, trouble())),
-        live: Arc::new(move || !for_life.has_failed() && for_life.quiet_for() < DEAD_AFTER),
+        checks: Arc::new(move || checks(for_checks.quiet_for(), for_checks.has_failed(), trouble())),
+        live: Arc::new(move || {
+            // One that stands still may be waiting for a disk or for brokers: only where all do, a new start may help.
+            let turns = for_life.quiet_for().first().is_none_or(|(_, quiet)| *quiet < DEAD_AFTER);
+            !for_life.has_failed() && turns
+        }),
         protected: guarded,
         clock: lent.clock,
         data: lent.data,
@@ -96,13 +101,14 @@ fn seed(standing: Standing, at: Time) -> Seed {
     }
 }
 
-fn checks(shared: &Shared, trouble: Option<String>) -> Vec<Check> {
-    let quiet = shared.quiet_for();
-    let turning = quiet < DEAD_AFTER;
-    let detail = if turning { String::new() } else { format!("no stage came round for {} s", quiet.as_secs()) };
+/// `quiet` is how long each stage did not come round, `failed` whether one could not go on.
+fn checks(mut quiet: Vec<(String, Duration)>, failed: bool, trouble: Option<String>) -> Vec<Check> {
+    quiet.retain(|(_, quiet)| *quiet >= DEAD_AFTER);
+    let told = |(name, quiet): &(String, Duration)| format!("{name} did not come round for {} s", quiet.as_secs());
+    let detail = quiet.iter().map(told).collect::<Vec<_>>().join(", ");
     vec![
-        Check { name: "stages", ok: turning, detail },
-        Check { name: "journal", ok: !shared.has_failed() && trouble.is_none(), detail: trouble.unwrap_or_default() },
+        Check { name: "stages", ok: quiet.is_empty(), detail },
+        Check { name: "journal", ok: !failed && trouble.is_none(), detail: trouble.unwrap_or_default() },
     ]
 }
 
@@ -147,4 +153,20 @@ fn status<J>(lent: &Lent<J>) -> Arc<dyn Fn() -> Map<String, Value> + Send + Sync
         );
         status
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_stands_still_is_told_while_another_turns() {
+        let quiet = |decide: u64| {
+            vec![("ingest".to_owned(), Duration::from_secs(1)), ("decide".to_owned(), Duration::from_secs(decide))]
+        };
+        assert!(checks(quiet(2), false, None).iter().all(|check| check.ok));
+        let told = checks(quiet(75), false, None);
+        assert_eq!((told[0].ok, told[0].detail.as_str()), (false, "decide did not come round for 75 s"));
+        assert!(checks(Vec::new(), false, None)[0].ok, "a process without stages has none that stands");
+    }
 }

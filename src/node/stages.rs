@@ -6,8 +6,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "the threads of the stages start here, and time passes here")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -38,9 +39,8 @@ pub struct Shared {
     pub tell: Tell,
     /// Set once the time for finishing what is there is over.
     pub hurry: AtomicBool,
-    /// When a thread last came round, in milliseconds since the start.
-    beat: AtomicU64,
-    started: Instant,
+    /// When each stage last came round, by the name of its thread.
+    beats: Mutex<BTreeMap<String, Instant>>,
     failure: Mutex<Option<NodeError>>,
     failed: AtomicBool,
 }
@@ -59,8 +59,7 @@ impl Shared {
             gauges: Gauges::default(),
             tell,
             hurry: AtomicBool::new(false),
-            beat: AtomicU64::new(0),
-            started: Instant::now(),
+            beats: Mutex::default(),
             failure: Mutex::new(None),
             failed: AtomicBool::new(false),
         }
@@ -76,16 +75,23 @@ impl Shared {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// How long no thread of the stages came round.
-    pub fn quiet_for(&self) -> Duration {
-        let now = self.started.elapsed();
-        now.saturating_sub(Duration::from_millis(self.beat.load(Ordering::Relaxed)))
+    /// How long each stage did not come round, the one that came last first; none that this process does not have.
+    pub fn quiet_for(&self) -> Vec<(String, Duration)> {
+        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quiet: Vec<_> = beats.iter().map(|(name, beat)| (name.clone(), beat.elapsed())).collect();
+        quiet.sort_by_key(|(_, quiet)| *quiet);
+        quiet
     }
 
-    /// This thread has come round.
+    /// The stage of this thread has come round.
     pub fn beat(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.beat.store(now, Ordering::Relaxed);
+        let thread = std::thread::current();
+        let (name, mut beats) =
+            (thread.name().unwrap_or_default(), self.beats.lock().unwrap_or_else(PoisonError::into_inner));
+        match beats.get_mut(name) {
+            Some(beat) => *beat = Instant::now(),
+            None => drop(beats.insert(name.to_owned(), Instant::now())),
+        }
     }
 
     fn fail(&self, error: NodeError) {

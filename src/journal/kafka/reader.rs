@@ -17,7 +17,7 @@ use rdkafka::bindings as sys;
 use rdkafka::client::Client;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use super::rebalance::{Change, Rebalances, rebalance};
 use super::settings::Settings;
@@ -74,7 +74,6 @@ pub struct Reader {
     rebalances: Box<Rebalances>,
     troubles: Arc<Troubles>,
     tokens: Tokens,
-    member: bool,
 }
 
 // SAFETY: librdkafka's handles may be used from any thread; the cell is touched by the thread that has the reader alone.
@@ -116,7 +115,7 @@ impl Reader {
         };
         let queue = NonNull::new(queue).ok_or_else(|| refused("the consumer has no queue"))?;
         let (messages, tokens) = (Vec::with_capacity(BATCH), Tokens::new(settings));
-        let mut reader = Reader { client, queue, messages, rebalances, troubles, tokens, member: false };
+        let mut reader = Reader { client, queue, messages, rebalances, troubles, tokens };
         reader.tokens.renew(client)?;
         Ok(reader)
     }
@@ -130,7 +129,6 @@ impl Reader {
         for topic in topics {
             list.add_partition(topic, -1);
         }
-        self.member = true;
         // SAFETY: both pointers are of living values; the list is copied.
         check(unsafe { sys::rd_kafka_subscribe(self.client.as_ptr(), list.ptr()) }, "subscribe")
     }
@@ -249,23 +247,21 @@ impl Reader {
     pub fn committed(&self, inputs: &[Input]) -> Result<Vec<Option<(u64, String)>>, JournalError> {
         let list = list_of(&inputs.iter().map(|input| (input.clone(), 0)).collect::<Vec<_>>());
         ask_committed(self.client.as_ptr(), &list)?;
-        let one = |input: &Input| {
-            let element = list.find_partition(&input.topic, i32::try_from(input.partition).ok()?)?;
+        let one = |element: &TopicPartitionListElem<'_>| {
             offset_of(element.offset()).map(|offset| (offset, element.metadata().to_owned()))
         };
-        Ok(inputs.iter().map(one).collect())
+        Ok(list.elements().iter().map(one).collect())
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // SAFETY: nothing is used afterwards. Closing calls the rebalance callback, whose data still lives.
+        // Without closing it, which would serve rebalances once more, and may wait for them without end (librdkafka issue
+        // 4884). A static member does not leave its group in any case, and nothing is committed by itself.
+        // SAFETY: nothing is used afterwards.
         unsafe {
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());
-            if self.member {
-                sys::rd_kafka_consumer_close(self.client.as_ptr());
-            }
-            sys::rd_kafka_destroy(self.client.as_ptr());
+            sys::rd_kafka_destroy_flags(self.client.as_ptr(), sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
         }
     }
 }
@@ -301,7 +297,15 @@ pub(super) fn taken(error: *mut sys::rd_kafka_error_t) -> Result<(), Fault> {
 
 pub(super) fn ask_committed(client: *mut sys::rd_kafka_t, list: &TopicPartitionList) -> Result<(), JournalError> {
     // SAFETY: both are alive; the answer is written into the list.
-    check(unsafe { sys::rd_kafka_committed(client, list.ptr(), milliseconds(ANSWER)) }, "committed offsets")
+    check(unsafe { sys::rd_kafka_committed(client, list.ptr(), milliseconds(ANSWER)) }, "committed offsets")?;
+    // One that could not be told is not one that was never committed: that would be read from where it began.
+    let untold = |element: &TopicPartitionListElem<'_>| {
+        let told = element.error();
+        told.map_err(|error| {
+            refused(&format!("committed offset of {}/{}: {error}", element.topic(), element.partition()))
+        })
+    };
+    list.elements().iter().try_for_each(untold)
 }
 
 pub(super) fn list_of(places: &[(Input, u64)]) -> TopicPartitionList {

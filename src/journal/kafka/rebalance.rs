@@ -56,6 +56,8 @@ pub(super) struct Rebalances {
     group: String,
     starts: Starts,
     pub changes: RefCell<Vec<Change>>,
+    /// What was given as a whole: what comes after it in its place takes it away, also where nobody says so.
+    whole: RefCell<Vec<Input>>,
     /// A rebalance that could not be followed: the group must be joined anew.
     pub fault: RefCell<Option<String>>,
 }
@@ -63,7 +65,7 @@ pub(super) struct Rebalances {
 impl Rebalances {
     /// None yet.
     pub fn new(group: String, starts: Starts) -> Rebalances {
-        Rebalances { group, starts, changes: RefCell::default(), fault: RefCell::default() }
+        Rebalances { group, starts, changes: RefCell::default(), whole: RefCell::default(), fault: RefCell::default() }
     }
 }
 
@@ -83,6 +85,10 @@ pub(super) unsafe extern "C" fn rebalance(
     let cooperative = unsafe { CStr::from_ptr(sys::rd_kafka_rebalance_protocol(client)) } == c"COOPERATIVE";
     let done = if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
         assigned(client, &inputs, rebalances).and_then(|given| {
+            let before = if cooperative { Vec::new() } else { rebalances.whole.replace(inputs.clone()) };
+            if !before.is_empty() {
+                rebalances.changes.borrow_mut().push(Change::Revoked(before));
+            }
             let places: Vec<_> = given.iter().map(|given| (given.input.clone(), given.next)).collect();
             rebalances.changes.borrow_mut().push(Change::Assigned(given));
             let list = list_of(&places);
@@ -95,6 +101,7 @@ pub(super) unsafe extern "C" fn rebalance(
             }
         })
     } else {
+        rebalances.whole.borrow_mut().clear();
         rebalances.changes.borrow_mut().push(Change::Revoked(inputs));
         // SAFETY: as above; no list at all takes everything away.
         unsafe {

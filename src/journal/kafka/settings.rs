@@ -18,6 +18,10 @@ pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The longest that one of our transactions is open: all readers of its partitions wait for it (sheet §1.9).
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that nobody uses are closed: the only thing that ends a call which librdkafka forgot, and with it the
+/// producer that was left alone with it.
+const IDLE: &str = "connections.max.idle.ms";
+const IDLE_MS: &str = "30000";
 /// A member that says nothing for so long is taken for dead: a killed host's partitions stand still until then.
 const SESSION_TIMEOUT_MS: &str = "8000";
 const HEARTBEAT_MS: &str = "1000";
@@ -112,6 +116,9 @@ impl Settings {
         config.set("compression.type", "lz4").set("linger.ms", "0").set("retry.backoff.ms", "5");
         config.set("queue.buffering.max.kbytes", "131072").set("queue.buffering.max.messages", "200000");
         config.set("message.max.bytes", RECORD_BYTES_MAX.to_string());
+        if config.get(IDLE).is_none() {
+            config.set(IDLE, IDLE_MS);
+        }
         config
     }
 

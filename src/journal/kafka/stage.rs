@@ -132,7 +132,7 @@ impl KafkaStage {
     /// The positions of a commit with their notes, as a group commits them.
     fn offsets(&self, commit: &Commit) -> Result<TopicPartitionList, JournalError> {
         let mut list = TopicPartitionList::with_capacity(commit.positions.len());
-        for (input, next) in &commit.positions {
+        for (input, next) in last(&commit.positions) {
             if !self.owned.contains_key(input) {
                 let why = format!("{}/{} is another member's now", input.topic, input.partition);
                 return Err(JournalError::Undone { why });
@@ -141,7 +141,7 @@ impl KafkaStage {
             let next = match () {
                 () if mutants::has(Mutant::OffsetTooFar) => next + 1,
                 () if mutants::has(Mutant::OffsetShort) => next - 1,
-                () => *next,
+                () => next,
             };
             let offset = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
             drop(list.add_partition_offset(&input.topic, partition, offset));
@@ -156,10 +156,11 @@ impl KafkaStage {
 
     /// Whether the group holds what this commit said, after a new producer has ended the transaction.
     fn is_committed(&self, commit: &Commit) -> Result<bool, JournalError> {
-        let inputs: Vec<Input> = commit.positions.iter().map(|(input, _)| input.clone()).collect();
+        let wanted = last(&commit.positions);
+        let inputs: Vec<Input> = wanted.keys().map(|input| (*input).clone()).collect();
         let there = self.reader.committed(&inputs)?;
-        let mut pairs = commit.positions.iter().zip(&there);
-        Ok(!inputs.is_empty() && pairs.all(|((_, next), there)| there.as_ref().is_some_and(|(known, _)| known == next)))
+        let mut pairs = wanted.values().zip(&there);
+        Ok(!inputs.is_empty() && pairs.all(|(next, there)| there.as_ref().is_some_and(|(known, _)| known == next)))
     }
 
     fn write(&mut self, commit: &Commit) -> Result<Delivered, JournalError> {
@@ -253,6 +254,11 @@ impl Stage for KafkaStage {
     fn owns(&self, input: &Input) -> bool {
         self.owned.contains_key(input)
     }
+}
+
+/// The last position of each input: one that came in two blocks has two.
+fn last(positions: &[(Input, u64)]) -> BTreeMap<&Input, u64> {
+    positions.iter().map(|(input, next)| (input, *next)).collect()
 }
 
 /// A name as it is; a pattern as the regular expression that librdkafka takes for one.
