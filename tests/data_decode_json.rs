@@ -5,31 +5,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "reads the data folder")]
 
+mod data;
+
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::PathBuf;
 
 use bumpalo::Bump;
+use data::data;
 use jiff::tz::TimeZone;
 use sekisho::decode::{Context, JsonDecoder, JsonSettings, Keep, ModsecurityDecoder, SuricataDecoder, Target, Unit};
 use sekisho::event::field::{ADDRESS_NAMES, NUMBER_NAMES, TEXT_NAMES};
 use sekisho::event::{Event, Field, Login, Number, Scalar, Text, Time};
-
-/// The contents of a file of the data folder, unpacked; says so and gives nothing where it is missing.
-fn data(name: &str) -> Option<Vec<u8>> {
-    let folder = std::env::var_os("SEKISHO_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let Ok(bytes) = std::fs::read(folder.join(name)) else {
-        println!("not run: {} is not there", folder.join(name).display());
-        return None;
-    };
-    if !name.ends_with(".gz") {
-        return Some(bytes);
-    }
-    let mut text = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut text).expect("a gzip file");
-    Some(text)
-}
 
 /// As the decoder before these hands it over.
 fn text<'a>(line: &[u8], arena: &'a Bump) -> &'a str {

@@ -3,17 +3,17 @@
 #![expect(clippy::disallowed_methods, reason = "a test starts programs and waits for them")]
 #![expect(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+mod data;
 mod kafka;
 mod node;
 #[path = "kafka/nodes.rs"]
 mod nodes;
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use flate2::read::MultiGzDecoder;
+use data::data;
 use kafka::Cluster;
 use node::{PROGRAM, Process, until_true};
 use nodes::{Sender, check, input, is_judged, values};
@@ -68,13 +68,6 @@ fn generated() -> Day {
 
 /// What was recorded of some minutes of a day; `None`, with a word, where it is not there.
 fn recorded() -> Option<Day> {
-    let root = std::env::var_os("SEKISHO_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let folder = root.join("scenario_nginx_modsec");
-    if !folder.is_dir() {
-        println!("not run: {} is not there", folder.display());
-        return None;
-    }
     let time = regex::Regex::new(r"(?:/\d{4}:|T| )(\d\d:\d\d:\d\d)[ .]").unwrap();
     let files = [
         ("nginx", "access.log.gz"),
@@ -84,12 +77,7 @@ fn recorded() -> Option<Day> {
     ];
     let mut lines = Vec::new();
     for (pipeline, name) in files {
-        let (packed, mut bytes) = (std::fs::read(folder.join(name)).unwrap(), Vec::new());
-        if name.ends_with(".gz") {
-            MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
-        } else {
-            bytes = packed;
-        }
+        let bytes = data(&format!("scenario_nginx_modsec/{name}"))?;
         let text = String::from_utf8_lossy(&bytes);
         for line in text.lines() {
             let at = time.captures(line).map_or_else(String::new, |found| found[1].to_owned());

@@ -130,6 +130,8 @@ fn again(
     turn: &mut dyn FnMut() -> Result<(), NodeError>,
 ) -> Result<(), NodeError> {
     loop {
+        // A turn that stands still before it comes round for the first time is noticed too.
+        shared.beat();
         match turn() {
             // Told by the journal itself, once a minute.
             Err(NodeError::Journal(error)) if error.is_passing() => journal.note(&error),

@@ -70,7 +70,7 @@ impl Troubles {
         let due = last.is_due(advice(code).unwrap_or_default(), refused || away, (self.clock)());
         drop(last);
         if due {
-            (self.tell)(&if away { format!("{text} It is tried again") } else { text });
+            (self.tell)(&text);
         }
     }
 
